@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_BASE_CLOCK_H
+#define SIGNETFS_BASE_CLOCK_H
+
+/* Time behind an interface, so that tests and drills can move it. All values are nanoseconds. Threads: safe. */
+
+#include <stdint.h>
+#include <stddef.h>
+
+struct clock {
+	uint64_t (*monotonic)(const struct clock *c); /* never goes back; counts suspend (CLOCK_BOOTTIME) */
+	uint64_t (*wall)(const struct clock *c);      /* since 1970-01-01 UTC */
+	void (*sleep)(const struct clock *c, uint64_t ns);
+};
+
+#define CLOCK_SECOND UINT64_C(1000000000)
+
+/** The machine's clock. */
+const struct clock *clock_system(void);
+
+struct clock_fake {
+	struct clock clock; /* pass &fake.clock */
+	_Atomic uint64_t now;
+	_Atomic uint64_t epoch; /* wall = epoch + now */
+};
+
+/** A clock that moves only when told; sleep() advances it. */
+void clock_fake_init(struct clock_fake *fake, uint64_t wall_ns);
+void clock_fake_advance(struct clock_fake *fake, uint64_t ns);
+
+/** "2026-11-21T22:44:43Z" into a buffer of 21 bytes. */
+enum { CLOCK_ISO8601_SIZE = 21 };
+void clock_iso8601(uint64_t wall_ns, char out[CLOCK_ISO8601_SIZE]);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_BASE_RANDOM_H
+#define SIGNETFS_BASE_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "kms/base/err.h"
+
+/** Fill with the kernel's random bytes (getrandom). Cannot fail on a supported kernel; aborts the process if it does. */
+void random_bytes(void *out, size_t len);
+
+/** A random (version 4) UUID. */
+void random_uuid(uint8_t ret_id[16]);
+
+/** A random integer below @bound (> 0), unbiased. */
+uint64_t random_below(uint64_t bound);
+
+/**
+ * Nonces in bulk: hands out bytes of a 3072-byte draw that belongs to the calling thread; each byte is handed out once
+ * and wiped. Not shared across fork(): a child draws anew.
+ */
+void random_nonce(void *out, size_t len);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_ENGINE_ENGINE_H
+#define SIGNETFS_ENGINE_ENGINE_H
+
+/*
+ * The KMS itself, without a wire: a keystore that answers AWS KMS operations.
+ *
+ * Threads: engine_call() may be called from many threads. Several processes may open one keystore.
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+#include "kms/base/clock.h"
+#include "kms/base/err.h"
+#include "kms/base/report.h"
+#include "kms/base/secret.h"
+
+struct engine;
+
+struct engine_config {
+	const char *keystore;            /* path of the SQLite file */
+	const struct root_key *root_key; /* NULL: ask nothing and fail; copied into locked memory */
+	const char *region;              /* for callers that name none; default "us-east-1" */
+	const struct clock *clock;
+	const struct reporter *reporter;
+};
+
+enum { ENGINE_ACCOUNT_SIZE = 13, ENGINE_REGION_SIZE = 32, ENGINE_ARN_SIZE = 256, ENGINE_ACCESS_KEY_SIZE = 129 };
+
+/** Who calls, as the transport established it. */
+struct engine_caller {
+	char account[ENGINE_ACCOUNT_SIZE]; /* 12 digits */
+	char arn[ENGINE_ARN_SIZE];         /* arn:aws:iam::000000000000:root, …:user/uid-1000 */
+	char access_key_id[ENGINE_ACCESS_KEY_SIZE]; /* "" on a Unix socket or the agent's pair */
+	char region[ENGINE_REGION_SIZE];   /* from the SigV4 scope; "" = the engine's default */
+	char source_ip[64];
+	char user_agent[256];
+};
+
+struct engine_reply {
+	enum err error;      /* ERR_OK or an ERR_KMS_… exception, nothing else */
+	char message[1024];  /* the exception's message; "" for those that carry none */
+	json_t *body;        /* on success; NULL where AWS answers an empty body. The caller drops the reference. */
+	char request_id[37];
+};
+
+/** Open (the schema is migrated when older). ERR_ROOT_KEY: wrong root key; ERR_KEYSTORE: damaged or no keystore; ERR_NOT_FOUND: no file; ERR_UNSUPPORTED: newer schema. */
+enum err engine_open(const struct engine_config *config, struct engine **ret);
+void engine_close(struct engine *engine);
+
+/**
+ * One operation: validate, authorise, check the key's state, act, write the audit record. Never fails itself: every outcome is
+ * in @reply. An acknowledged change is durable.
+ */
+void engine_call(struct engine *engine, const struct engine_caller *caller, const char *operation,
+	const json_t *request, struct engine_reply *ret_reply);
+
+enum { ENGINE_SECRET_KEY_SIZE = 41 };
+/** For SigV4: the secret of an access key and whom it belongs to (account, arn). ERR_KMS_UNRECOGNIZED_CLIENT when unknown. */
+struct engine_access_key {
+	char secret[ENGINE_SECRET_KEY_SIZE]; /* wipe it */
+	char account[ENGINE_ACCOUNT_SIZE];
+	char arn[ENGINE_ARN_SIZE];
+};
+enum err engine_find_access_key(struct engine *engine, const char *access_key_id, struct engine_access_key *ret);
+
+/** The caller that a local peer (Unix socket or the agent's socket pair) with @uid is: the keystore's owner and root are the account root. */
+enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engine_caller *ret);
+
+/** Record a request that was refused before it became an operation (bad signature, unknown client), so that the audit trail has it. */
+void engine_audit_refusal(struct engine *engine, const struct engine_caller *caller, const char *operation,
+	enum err error, const char *message, const char *request_id);
+
+/** Periodic work: due rotations, due deletions. Returns when the next thing is due (wall clock ns). The server calls it at start and then. */
+enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_KMS_H
+#define SIGNETFS_KMS_H
+
+/*
+ * A key management service as its clients see it: the one KMS header that the upper layers include.
+ *
+ * `struct kms` is an interface with two implementations: the wire client (kms/wire/client.h: agent, Unix socket, TCP,
+ * any AWS-compatible endpoint) and the counting fake of the tests. Operations, fields and errors are those of AWS KMS,
+ * API version 2014-11-01.
+ *
+ * Threads: every function may be called from many threads at once.
+ */
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "kms/base/err.h"
+#include "kms/base/secret.h"
+
+struct kms;
+
+struct kms_ops {
+	/*
+	 * One operation, request and response in AWS's JSON shape. @ret_response is a new reference, an empty object where
+	 * AWS answers an empty body. Retries of throttling and transport errors happen below; what comes back is final:
+	 * an ERR_KMS_… exception with the service's message as err_text(), ERR_KMS_UNREACHABLE once the retry budget is
+	 * spent, ERR_KMS_PROTOCOL for an answer that makes no sense.
+	 */
+	enum err (*call)(struct kms *kms, const char *operation, const json_t *request, json_t **ret_response);
+	void (*close)(struct kms *kms);
+};
+
+struct kms {
+	const struct kms_ops *ops;
+};
+
+enum err kms_call(struct kms *kms, const char *operation, const json_t *request, json_t **ret_response);
+void kms_close(struct kms *kms); /* NULL is fine */
+
+/* ---- Typed forms of what a file system needs ---- */
+
+enum { KMS_ARN_MAX = 255, KMS_BLOB_MAX = 1024 };
+
+/** A key under a CMK, as it is stored: which CMK, and the service's opaque blob. Not secret. */
+struct kms_wrapped_key {
+	char key_arn[KMS_ARN_MAX + 1];
+	uint16_t blob_len;
+	uint8_t blob[KMS_BLOB_MAX];
+};
+
+/** Encryption context: authenticated by the KMS, visible in its audit trail, never secret. */
+struct kms_context {
+	size_t count;
+	struct {
+		const char *name;
+		char value[64];
+	} pair[3];
+};
+
+/**
+ * GenerateDataKey(AES_256) under @key_id (id, ARN, alias name or alias ARN).
+ * On success @ret_key holds 32 secret bytes (wipe them) and @ret_wrapped the CMK's ARN and blob. ERR_LIMIT: the service's ARN
+ * or blob is larger than we store. ERR_KMS_PROTOCOL: key of the wrong size, or no ARN.
+ */
+enum err kms_generate_data_key(struct kms *kms, const char *key_id, const struct kms_context *context,
+	uint8_t ret_key[KEY_SIZE], struct kms_wrapped_key *ret_wrapped);
+
+/** Decrypt a wrapped key, naming its CMK. ERR_KMS_WRONG_ANSWER when the service answers for another key ARN. */
+enum err kms_decrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wrapped, const struct kms_context *context,
+	uint8_t ret_key[KEY_SIZE]);
+
+/** DescribeKey: canonical ARN of @key_id. */
+enum err kms_describe_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1]);
+
+/** True for errors after which asking again cannot help until an administrator acts: disabled, denied, deleted, … */
+int kms_error_is_refusal(enum err e);
+
+#endif
