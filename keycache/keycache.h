@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_KEYCACHE_H
+#define SIGNETFS_KEYCACHE_H
+
+/*
+ * Bucket keys: one KMS call makes a key that wraps the data keys of many files (as Amazon S3 Bucket Keys do).
+ *
+ * Two clocks, kept apart:
+ *   lifetime    how long, and for how many files, a bucket key wraps NEW data keys      (default 7 days, 2^20 files)
+ *   cache time  how long a bucket key's plaintext may stay in memory, counted from the moment the KMS gave it, so that a
+ *               busy key expires too and the KMS is asked again                          (default 300 s)
+ *
+ * A refusal by the KMS (disabled, denied, deleted: kms_error_is_refusal()) drops the plaintext at once. When the KMS cannot be
+ * reached, what is cached works until its cache time is over. Nothing is served past it: every use of a key asks
+ * bucket_ref_live() first.
+ *
+ * Threads: every function may be called from many threads. Concurrent misses on one key share one KMS call; a caller that waits
+ * gets that call's result.
+ */
+
+#include <stdint.h>
+#include "kms/base/clock.h"
+#include "kms/base/err.h"
+#include "kms/base/ids.h"
+#include "kms/base/report.h"
+#include "kms/base/secret.h"
+#include "kms/kms.h"
+
+struct bucket_cache;
+struct bucket_ref; /* one borrowed bucket key */
+
+/** What a vault remembers between mounts of the bucket key that wraps new data keys. Not secret. */
+struct bucket_record {
+	struct kms_wrapped_key wrapped;
+	uint64_t created;  /* wall clock, ns */
+	uint64_t reserved; /* upper bound of the data keys wrapped so far; never below the true number */
+};
+
+/** Where records are kept; the vault supplies it. Called without locks held, one call at a time per bucket. */
+struct bucket_store {
+	enum err (*load)(void *context, const struct bucket_id *id, struct bucket_record *ret); /* ERR_NOT_FOUND: none */
+	enum err (*save)(void *context, const struct bucket_id *id, const struct bucket_record *record); /* durable */
+	void *context;
+};
+
+struct bucket_cache_config {
+	struct kms *kms;                   /* borrowed */
+	const char *key_id;                /* CMK for new bucket keys: id, ARN, alias; copied */
+	uint8_t volume_id[VOLUME_ID_SIZE]; /* goes into the encryption context */
+	uint64_t lifetime;                 /* ns; 0 = default */
+	uint64_t lifetime_files;           /* 0 = default */
+	uint64_t cache_time;               /* ns; 0 = default */
+	unsigned max_entries;              /* plaintext keys held, least recently used leaves; 0 = default 256 */
+	struct bucket_store store;
+	const struct clock *clock;
+	const struct reporter *reporter;
+};
+
+#define BUCKET_LIFETIME_DEFAULT       (7 * 24 * 3600 * CLOCK_SECOND)
+#define BUCKET_LIFETIME_FILES_DEFAULT (UINT64_C(1) << 20)
+#define BUCKET_CACHE_TIME_DEFAULT     (300 * CLOCK_SECOND)
+
+enum err bucket_cache_new(const struct bucket_cache_config *config, struct bucket_cache **ret);
+/** Wipes everything. No reference may be outstanding. */
+void bucket_cache_free(struct bucket_cache *cache);
+
+/**
+ * Borrow the live bucket key of bucket @id to wrap one data key (counted against its lifetime).
+ * On success *ret is held until bucket_ref_release(). Errors: any of the KMS's, final (the client below has retried).
+ * May block for one KMS call.
+ */
+enum err bucket_cache_acquire_for_wrap(
+	struct bucket_cache *cache, const struct bucket_id *id, struct bucket_ref **ret);
+
+/**
+ * Borrow the bucket key that @wrapped is, found by the SHA-256 of blob, ARN and bucket id, to unwrap data keys.
+ * @id enters the encryption context, so a header moved to another bucket does not open.
+ */
+enum err bucket_cache_acquire_for_unwrap(struct bucket_cache *cache, const struct bucket_id *id,
+	const struct kms_wrapped_key *wrapped, struct bucket_ref **ret);
+
+/** Another reference to the same key. */
+struct bucket_ref *bucket_ref_hold(struct bucket_ref *ref);
+/** The key is wiped when the last holder lets go of an expired or evicted one. NULL is fine. */
+void bucket_ref_release(struct bucket_ref *ref);
+
+/** False once the cache time is over or the KMS refused the key: stop using it and everything derived under it, acquire again. A few ns. */
+int bucket_ref_live(const struct bucket_ref *ref);
+
+/** What goes into a header beside the wrapped data key. Valid while the reference is held. */
+const struct kms_wrapped_key *bucket_ref_wrapped(const struct bucket_ref *ref);
+
+/** AES-256-GCM under the bucket key, random nonce; AAD = label ‖ volume id ‖ file id. ERR_TAMPERED: not wrapped by this key for this file. */
+enum err bucket_ref_wrap(const struct bucket_ref *ref, const uint8_t file_id[FILE_ID_SIZE], const struct data_key *key,
+	uint8_t ret_wrapped[WRAPPED_DATA_KEY_SIZE]);
+enum err bucket_ref_unwrap(const struct bucket_ref *ref, const uint8_t file_id[FILE_ID_SIZE],
+	const uint8_t wrapped[WRAPPED_DATA_KEY_SIZE], struct data_key *ret_key);
+
+/**
+ * Without bucket keys (`--bucket-key off`): one KMS call a file. The answer is cached nowhere; *ret_live_until (clock
+ * monotonic, ns) bounds its use by the cache time. Context: volume id and file id.
+ */
+enum err bucket_cache_direct_generate(struct bucket_cache *cache, const uint8_t file_id[FILE_ID_SIZE],
+	struct data_key *ret_key, struct kms_wrapped_key *ret_wrapped, uint64_t *ret_live_until);
+enum err bucket_cache_direct_decrypt(struct bucket_cache *cache, const uint8_t file_id[FILE_ID_SIZE],
+	const struct kms_wrapped_key *wrapped, struct data_key *ret_key, uint64_t *ret_live_until);
+
+/** Drop every plaintext key now (suspend, `signetfs` told to lock). The next use asks the KMS. */
+void bucket_cache_drop_all(struct bucket_cache *cache);
+
+struct bucket_cache_stats {
+	uint64_t generate_ok, generate_refused, generate_failed; /* GenerateDataKey calls by result */
+	uint64_t decrypt_ok, decrypt_refused, decrypt_failed;    /* Decrypt calls by result */
+	uint64_t calls_without; /* calls that a mount without bucket keys would have made: wraps + unwraps */
+	uint64_t hits, misses, evictions, expirations, waits;
+	uint64_t wraps, unwraps;
+	uint64_t entries; /* plaintext keys held now */
+};
+void bucket_cache_stats(const struct bucket_cache *cache, struct bucket_cache_stats *ret);
+
+struct bucket_cache_entry {
+	struct bucket_id id;
+	char key_arn[KMS_ARN_MAX + 1];
+	int wrapping;            /* the one that wraps new data keys */
+	uint64_t wrapped_files;  /* of a wrapping one */
+	uint64_t cache_time_left, lifetime_left; /* ns */
+};
+/** Copy up to @max entries out; returns how many there are. For `signetfs stats`. */
+size_t bucket_cache_entries(const struct bucket_cache *cache, struct bucket_cache_entry *out, size_t max);
+
+#endif
