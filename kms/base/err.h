@@ -103,6 +103,20 @@ enum err err_system(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** Put "text: " before the explanation that a lower layer left; return @e unchanged. For "mounting VAULT: …". */
 enum err err_wrap(enum err e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Let the compiler see that the code comes back unchanged: a caller's outputs are then known to be set or not. */
+#define err_fail(e, ...)                                                                                               \
+	__extension__({                                                                                                \
+		const enum err err_code_ = (e);                                                                        \
+		(err_fail)(err_code_, __VA_ARGS__);                                                                    \
+		err_code_;                                                                                             \
+	})
+#define err_system(...)                                                                                                \
+	__extension__({                                                                                                \
+		const enum err err_code_ = ERR_SYSTEM;                                                                 \
+		(err_system)(__VA_ARGS__);                                                                             \
+		err_code_;                                                                                             \
+	})
+
 /** The explanation of the last failure of this thread; err_name(e) where none was set for @e. Valid until the next failure. */
 const char *err_text(enum err e);
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/base/clock.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * CLOCK_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t system_monotonic(const struct clock *c)
+{
+	(void)c;
+	return read_clock(CLOCK_BOOTTIME);
+}
+
+static uint64_t system_wall(const struct clock *c)
+{
+	(void)c;
+	return read_clock(CLOCK_REALTIME);
+}
+
+static void system_sleep(const struct clock *c, uint64_t ns)
+{
+	struct timespec left = {(time_t)(ns / CLOCK_SECOND), (long)(ns % CLOCK_SECOND)};
+
+	(void)c;
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+		;
+}
+
+const struct clock *clock_system(void)
+{
+	static const struct clock clock = {system_monotonic, system_wall, system_sleep};
+
+	return &clock;
+}
+
+/* The clock is the first member, and every fake is a variable of its user: casting const away is sound. */
+static struct clock_fake *fake_of(const struct clock *c)
+{
+	return (struct clock_fake *)(uintptr_t)c;
+}
+_Static_assert(offsetof(struct clock_fake, clock) == 0, "fake_of() relies on it");
+
+static uint64_t fake_monotonic(const struct clock *c)
+{
+	return atomic_load(&fake_of(c)->now);
+}
+
+static uint64_t fake_wall(const struct clock *c)
+{
+	return atomic_load(&fake_of(c)->epoch) + atomic_load(&fake_of(c)->now);
+}
+
+static void fake_sleep(const struct clock *c, uint64_t ns)
+{
+	clock_fake_advance(fake_of(c), ns);
+}
+
+void clock_fake_init(struct clock_fake *fake, uint64_t wall_ns)
+{
+	/* Not zero, so that "never" and "at the start" differ. */
+	const uint64_t start = CLOCK_SECOND;
+
+	fake->clock = (struct clock){fake_monotonic, fake_wall, fake_sleep};
+	atomic_init(&fake->now, start);
+	atomic_init(&fake->epoch, wall_ns - start);
+}
+
+void clock_fake_advance(struct clock_fake *fake, uint64_t ns)
+{
+	atomic_fetch_add(&fake->now, ns);
+}
+
+void clock_iso8601(uint64_t wall_ns, char out[CLOCK_ISO8601_SIZE])
+{
+	time_t seconds = (time_t)(wall_ns / CLOCK_SECOND);
+	struct tm tm;
+
+	/* 2^64 ns end in the year 2554: four digits do. */
+	gmtime_r(&seconds, &tm);
+	strftime(out, CLOCK_ISO8601_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/base/encode.h"
+
+#include <string.h>
+
+static const char std_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char hex_digits[] = "0123456789abcdef";
+
+/* Unpadded; returns the text's length, no NUL. */
+static size_t encode64(const char *alphabet, const uint8_t *in, size_t len, char *out)
+{
+	uint32_t bits = 0;
+	unsigned have = 0;
+	char *p = out;
+
+	for (size_t i = 0; i < len; i++) {
+		bits = bits << 8 | in[i];
+		for (have += 8; have >= 6; have -= 6)
+			*p++ = alphabet[bits >> (have - 6) & 63];
+	}
+	if (have)
+		*p++ = alphabet[bits << (6 - have) & 63];
+	return (size_t)(p - out);
+}
+
+size_t encode_base64(const void *in, size_t len, char *out)
+{
+	size_t n = encode64(std_alphabet, in, len, out);
+
+	while (n % 4)
+		out[n++] = '=';
+	out[n] = '\0';
+	return n;
+}
+
+size_t encode_base64url(const void *in, size_t len, char *out)
+{
+	size_t n = encode64(url_alphabet, in, len, out);
+
+	out[n] = '\0';
+	return n;
+}
+
+size_t encode_hex(const void *in, size_t len, char *out)
+{
+	const uint8_t *p = in;
+
+	for (size_t i = 0; i < len; i++) {
+		out[2 * i] = hex_digits[p[i] >> 4];
+		out[2 * i + 1] = hex_digits[p[i] & 15];
+	}
+	out[2 * len] = '\0';
+	return 2 * len;
+}
+
+/* Where the dashes of a UUID's text stand. */
+static int is_dash_position(size_t i)
+{
+	return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+void encode_uuid(const uint8_t id[UUID_SIZE], char out[UUID_TEXT + 1])
+{
+	char hex[2 * UUID_SIZE + 1];
+	const char *p = hex;
+
+	encode_hex(id, UUID_SIZE, hex);
+	for (size_t i = 0; i < UUID_TEXT; i++)
+		out[i] = is_dash_position(i) ? '-' : *p++;
+	out[UUID_TEXT] = '\0';
+}
+
+static int value64(char c, char c62, char c63)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == c62 ? 62 : c == c63 ? 63 : -1;
+}
+
+/* @len counts digits only. The bits left over must be zero: otherwise several texts would stand for one value. */
+static enum err decode64(const char *alphabet, const char *in, size_t len, void *out, size_t size, size_t *ret_len)
+{
+	size_t n = len / 4 * 3 + (len % 4 ? len % 4 - 1 : 0);
+	uint8_t *p = out;
+	uint32_t bits = 0;
+	unsigned have = 0;
+
+	if (len % 4 == 1)
+		return err_fail(ERR_FORMAT, "base64 text of impossible length");
+	if (n > size)
+		return err_fail(ERR_LIMIT, "base64 text of %zu bytes, at most %zu are allowed", n, size);
+	for (size_t i = 0; i < len; i++) {
+		int v = value64(in[i], alphabet[62], alphabet[63]);
+
+		if (v < 0)
+			return err_fail(ERR_FORMAT, "no base64 digit at position %zu", i);
+		bits = bits << 6 | (uint32_t)v;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			*p++ = (uint8_t)(bits >> have);
+		}
+	}
+	if (bits & ((UINT32_C(1) << have) - 1))
+		return err_fail(ERR_FORMAT, "base64 text with stray bits");
+	*ret_len = n;
+	return ERR_OK;
+}
+
+enum err decode_base64(const char *in, size_t len, void *out, size_t size, size_t *ret_len)
+{
+	if (len % 4)
+		return err_fail(ERR_FORMAT, "base64 text is not padded to a multiple of four");
+	if (len && in[len - 1] == '=')
+		len -= in[len - 2] == '=' ? 2 : 1;
+	return decode64(std_alphabet, in, len, out, size, ret_len);
+}
+
+enum err decode_base64url(const char *in, size_t len, void *out, size_t size, size_t *ret_len)
+{
+	return decode64(url_alphabet, in, len, out, size, ret_len);
+}
+
+static int value16(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum err decode_hex(const char *in, size_t len, void *out, size_t size, size_t *ret_len)
+{
+	uint8_t *p = out;
+
+	if (len % 2)
+		return err_fail(ERR_FORMAT, "hexadecimal text of odd length");
+	if (len / 2 > size)
+		return err_fail(ERR_LIMIT, "hexadecimal text of %zu bytes, at most %zu are allowed", len / 2, size);
+	for (size_t i = 0; i < len; i += 2) {
+		int high = value16(in[i]);
+		int low = value16(in[i + 1]);
+
+		if (high < 0 || low < 0)
+			return err_fail(ERR_FORMAT, "no hexadecimal digit at position %zu", i);
+		p[i / 2] = (uint8_t)(high << 4 | low);
+	}
+	*ret_len = len / 2;
+	return ERR_OK;
+}
+
+enum err decode_uuid(const char *in, size_t len, uint8_t ret_id[UUID_SIZE])
+{
+	char hex[2 * UUID_SIZE];
+	uint8_t id[UUID_SIZE];
+	size_t n = 0;
+
+	if (len != UUID_TEXT)
+		return err_fail(ERR_FORMAT, "a UUID has %d characters, not %zu", (int)UUID_TEXT, len);
+	for (size_t i = 0; i < len; i++) {
+		if (is_dash_position(i) && in[i] != '-')
+			return err_fail(ERR_FORMAT, "a UUID has a dash at position %zu", i);
+		if (!is_dash_position(i))
+			hex[n++] = in[i];
+	}
+	TRY(decode_hex(hex, n, id, sizeof(id), &n));
+	memcpy(ret_id, id, sizeof(id));
+	return ERR_OK;
+}
