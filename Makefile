@@ -17,7 +17,7 @@ PREFIX  ?= /usr/local
 PYTHON  ?= /usr/bin/python3
 VERSION := 0.1.0
 
-PACKAGES := libfuse3-dev fuse3 libssl-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev libmicrohttpd-dev \
+PACKAGES := build-essential pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev libmicrohttpd-dev \
             libjansson-dev uthash-dev
 FAST_PACKAGES := libipsec-mb-dev
 TEST_PACKAGES := libcmocka-dev python3-pytest python3-boto3 awscli sqlite3 git rsync attr acl tar
@@ -84,3 +84,100 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(SUPPORT) $(ARCHIVE)
 objs: $(OBJECTS) ## compile only, no link (ROOMS="kms/base fs/vault" for some rooms)
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d) $(SUPPORT:.o=.d)
+
+# ---- Checks -----------------------------------------------------------------------------------------------------
+
+.PHONY: units
+units: $(TESTS) ## build the unit test programs
+
+.PHONY: check
+check: check-layers $(O)/signetfs $(TESTS) ## everything a change must pass: layers, unit and integration tests
+	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) unit integration
+
+.PHONY: check-unit
+check-unit: $(if $(T),$(O)/tests/unit/$(T),$(TESTS)) ## unit tests (T=test_base_err: one program)
+	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) unit
+
+.PHONY: check-integration
+check-integration: $(O)/signetfs ## integration tests with real programs (T=test_mount_basic: one file)
+	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) integration
+
+.PHONY: check-asan
+check-asan: ## unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory O=$(O)-asan SANITIZE=address,undefined $(O)-asan/signetfs units
+	@$(PYTHON) tests/run.py --build $(O)-asan $(if $(T),--only $(T)) unit integration
+
+.PHONY: check-tsan
+check-tsan: ## unit and integration tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory O=$(O)-tsan SANITIZE=thread $(O)-tsan/signetfs units
+	@$(PYTHON) tests/run.py --build $(O)-tsan $(if $(T),--only $(T)) unit integration
+
+.PHONY: check-tsan-unit
+check-tsan-unit: ## unit tests alone under ThreadSanitizer
+	@$(MAKE) --no-print-directory O=$(O)-tsan SANITIZE=thread units
+	@$(PYTHON) tests/run.py --build $(O)-tsan $(if $(T),--only $(T)) unit
+
+.PHONY: check-valgrind
+check-valgrind: $(TESTS) ## the vault's, formats' and key cache's unit tests under valgrind
+	@$(PYTHON) tests/run.py --build $(O) --valgrind $(if $(T),--only $(T),--only test_vault --only test_format --only test_keycache) unit
+
+.PHONY: check-layers
+check-layers: ## includes point down the layers, third-party headers stay at home
+	@$(PYTHON) tests/check_layers.py
+
+STYLED = $(wildcard $(addsuffix /*.[ch],$(ROOMS) tests/unit tests/support tests/bench))
+.PHONY: check-style
+check-style: ## clang-format and cppcheck find nothing
+	@clang-format --dry-run --Werror $(STYLED)
+	@cppcheck --quiet --std=c11 --language=c --enable=warning,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem -D_GNU_SOURCE -DSIGNETFS_VERSION='"x"' -I. $(SOURCES)
+
+.PHONY: format
+format: ## clang-format everything in place
+	@clang-format -i $(STYLED)
+
+.PHONY: bench
+bench: $(O)/signetfs ## compare with the peers that are installed; results in build/bench
+	@$(PYTHON) tests/bench/run.py --build $(O)
+
+# ---- Set-up ------------------------------------------------------------------------------------------------------
+
+.PHONY: deps
+deps: ## install the Debian packages that building and running need
+	@contrib/install-packages $(PACKAGES) -- $(FAST_PACKAGES)
+
+.PHONY: deps-test
+deps-test: deps ## and those that the tests need
+	@contrib/install-packages $(TEST_PACKAGES)
+
+.PHONY: quickstart
+quickstart: ## set everything up and work in a mounted, encrypted directory (DIR=~/signetfs-demo)
+	@DIR='$(DIR)' contrib/quickstart
+
+MAN1 = $(wildcard doc/man/*.1)
+MAN5 = $(wildcard doc/man/*.5)
+MAN8 = $(wildcard doc/man/*.8)
+.PHONY: install
+install: $(O)/signetfs ## install below DESTDIR/PREFIX
+	install -D -m 755 $(O)/signetfs $(DESTDIR)$(PREFIX)/bin/signetfs
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs
+	for m in $(MAN1); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$${m##*/} || exit 1; done
+	for m in $(MAN5); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man5/$${m##*/} || exit 1; done
+	for m in $(MAN8); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man8/$${m##*/} || exit 1; done
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs
+	rm -f $(MAN1:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man1/%) $(MAN5:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man5/%) \
+	      $(MAN8:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man8/%)
+
+.PHONY: clean
+clean: ## remove the build directories
+	rm -rf $(O) $(O)-*
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '3,12p'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }' | sed 's/make   /make /'
