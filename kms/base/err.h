@@ -20,25 +20,25 @@ enum err {
 	ERR_OK = 0,
 
 	/* Input and state of this machine. */
-	ERR_SYSTEM = -1,        /* a system call failed: err_errno() has its errno */
-	ERR_NO_MEMORY = -2,     /* allocation refused */
-	ERR_FORMAT = -3,        /* malformed before any key was used */
-	ERR_TAMPERED = -4,      /* a tag or MAC does not verify: never retry, never return data */
-	ERR_UNSUPPORTED = -5,   /* a newer format version, suite, flag or a feature this build lacks */
-	ERR_USAGE = -6,         /* the caller's request makes no sense: wrong option, wrong path, wrong state */
-	ERR_CONFIG = -7,        /* a configuration file is wrong; the text names file and line */
-	ERR_BUSY = -8,          /* another process holds the lock; the text says who */
-	ERR_NOT_FOUND = -9,     /* a thing of ours (file, record) does not exist */
-	ERR_EXISTS = -10,       /* a thing of ours exists already */
-	ERR_LIMIT = -11,        /* a bound of ours is reached: name too long, blob too large */
-	ERR_READ_ONLY = -12,    /* the vault or mount is read-only */
-	ERR_CRYPTO = -13,       /* the cryptographic library failed: never expected */
-	ERR_INTERRUPTED = -14,  /* asked to stop */
-	ERR_ROOT_KEY = -15,     /* wrong passphrase or root key; the keystore itself is sound */
-	ERR_KEYSTORE = -16,     /* the keystore is damaged or not one */
-	ERR_VAULT = -17,        /* the vault's own records are damaged or it is not a vault */
-	ERR_MOUNT_POINT = -18,  /* the mount point is unusable */
-	ERR_CLOSED = -19,       /* the peer hung up */
+	ERR_SYSTEM = -1,       /* a system call failed: err_errno() has its errno */
+	ERR_NO_MEMORY = -2,    /* allocation refused */
+	ERR_FORMAT = -3,       /* malformed before any key was used */
+	ERR_TAMPERED = -4,     /* a tag or MAC does not verify: never retry, never return data */
+	ERR_UNSUPPORTED = -5,  /* a newer format version, suite, flag or a feature this build lacks */
+	ERR_USAGE = -6,        /* the caller's request makes no sense: wrong option, wrong path, wrong state */
+	ERR_CONFIG = -7,       /* a configuration file is wrong; the text names file and line */
+	ERR_BUSY = -8,         /* another process holds the lock; the text says who */
+	ERR_NOT_FOUND = -9,    /* a thing of ours (file, record) does not exist */
+	ERR_EXISTS = -10,      /* a thing of ours exists already */
+	ERR_LIMIT = -11,       /* a bound of ours is reached: name too long, blob too large */
+	ERR_READ_ONLY = -12,   /* the vault or mount is read-only */
+	ERR_CRYPTO = -13,      /* the cryptographic library failed: never expected */
+	ERR_INTERRUPTED = -14, /* asked to stop */
+	ERR_ROOT_KEY = -15,    /* wrong passphrase or root key; the keystore itself is sound */
+	ERR_KEYSTORE = -16,    /* the keystore is damaged or not one */
+	ERR_VAULT = -17,       /* the vault's own records are damaged or it is not a vault */
+	ERR_MOUNT_POINT = -18, /* the mount point is unusable */
+	ERR_CLOSED = -19,      /* the peer hung up */
 
 	/* The KMS as seen by a client, besides the exceptions below. */
 	ERR_KMS_UNREACHABLE = -30,  /* after the retry budget is spent */
@@ -53,7 +53,7 @@ enum err {
 	ERR_KMS_DISABLED = -104,
 	ERR_KMS_DRY_RUN = -105,
 	ERR_KMS_EXPIRED_IMPORT_TOKEN = -106,
-	ERR_KMS_EXPIRED_TOKEN = -107,           /* ExpiredTokenException: temporary credentials */
+	ERR_KMS_EXPIRED_TOKEN = -107, /* ExpiredTokenException: temporary credentials */
 	ERR_KMS_INCOMPLETE_SIGNATURE = -108,
 	ERR_KMS_INCORRECT_KEY = -109,
 	ERR_KMS_INCORRECT_KEY_MATERIAL = -110,
@@ -67,23 +67,23 @@ enum err {
 	ERR_KMS_INVALID_KEY_USAGE = -118,
 	ERR_KMS_INVALID_MAC = -119,
 	ERR_KMS_INVALID_MARKER = -120,
-	ERR_KMS_INVALID_SIGNATURE = -121,       /* KMSInvalidSignatureException: Verify said no */
+	ERR_KMS_INVALID_SIGNATURE = -121, /* KMSInvalidSignatureException: Verify said no */
 	ERR_KMS_INVALID_STATE = -122,
 	ERR_KMS_KEY_UNAVAILABLE = -123,
 	ERR_KMS_LIMIT_EXCEEDED = -124,
 	ERR_KMS_MALFORMED_POLICY = -125,
 	ERR_KMS_MISSING_AUTHENTICATION = -126,
 	ERR_KMS_NOT_FOUND = -127,
-	ERR_KMS_SERIALIZATION = -128,           /* SerializationException: the body is not the JSON it should be */
-	ERR_KMS_SIGNATURE_MISMATCH = -129,      /* InvalidSignatureException: SigV4 does not verify */
+	ERR_KMS_SERIALIZATION = -128,      /* SerializationException: the body is not the JSON it should be */
+	ERR_KMS_SIGNATURE_MISMATCH = -129, /* InvalidSignatureException: SigV4 does not verify */
 	ERR_KMS_TAG = -130,
 	ERR_KMS_THROTTLING = -131,
 	ERR_KMS_UNKNOWN_OPERATION = -132,
-	ERR_KMS_UNRECOGNIZED_CLIENT = -133,     /* unknown access key */
+	ERR_KMS_UNRECOGNIZED_CLIENT = -133, /* unknown access key */
 	ERR_KMS_UNSUPPORTED_OPERATION = -134,
 	ERR_KMS_VALIDATION = -135,
 	ERR_KMS_CUSTOM_KEY_STORE_NOT_FOUND = -136,
-	ERR_KMS_OTHER = -199,                   /* an exception of a foreign KMS that is not in this list; final */
+	ERR_KMS_OTHER = -199, /* an exception of a foreign KMS that is not in this list; final */
 };
 
 /** Early return with cleanup by attribute: no path leaks, no ladder. */
@@ -106,13 +106,13 @@ enum err err_wrap(enum err e, const char *fmt, ...) __attribute__((format(printf
 /* Let the compiler see that the code comes back unchanged: a caller's outputs are then known to be set or not. */
 #define err_fail(e, ...)                                                                                               \
 	__extension__({                                                                                                \
-		const enum err err_code_ = (e);                                                                        \
+		const enum err err_code_ __attribute__((unused)) = (e);                                                \
 		(err_fail)(err_code_, __VA_ARGS__);                                                                    \
 		err_code_;                                                                                             \
 	})
 #define err_system(...)                                                                                                \
 	__extension__({                                                                                                \
-		const enum err err_code_ = ERR_SYSTEM;                                                                 \
+		const enum err err_code_ __attribute__((unused)) = ERR_SYSTEM;                                         \
 		(err_system)(__VA_ARGS__);                                                                             \
 		err_code_;                                                                                             \
 	})

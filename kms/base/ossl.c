@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/base/ossl.h"
+
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256;
+static EVP_CIPHER *aes256_ecb, *aes256_gcm;
+
+/* Kept for the life of the process: a thread may be using them until its end. */
+static void fetch(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	aes256_ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+	aes256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+}
+
+const EVP_MD *ossl_sha256(void)
+{
+	pthread_once(&once, fetch);
+	return sha256;
+}
+
+const EVP_CIPHER *ossl_aes256_ecb(void)
+{
+	pthread_once(&once, fetch);
+	return aes256_ecb;
+}
+
+const EVP_CIPHER *ossl_aes256_gcm(void)
+{
+	pthread_once(&once, fetch);
+	return aes256_gcm;
+}
+
+void ossl_cipher_auto(EVP_CIPHER_CTX **ctx)
+{
+	EVP_CIPHER_CTX_free(*ctx);
+}
+
+void ossl_digest_auto(EVP_MD_CTX **ctx)
+{
+	EVP_MD_CTX_free(*ctx);
+}

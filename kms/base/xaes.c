@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/base/xaes.h"
+#include "kms/base/ossl.h"
+#include "kms/base/random.h"
+#include "kms/base/secret.h"
+
+#include <string.h>
+
+enum { BLOCK = 16 };
+
+/* Multiplication by x in GF(2^128), big-endian (NIST SP 800-38B section 6.1), without a branch on the secret bit. */
+static void dbl(uint8_t b[BLOCK])
+{
+	uint8_t carry = (uint8_t)(b[0] >> 7);
+
+	for (size_t i = 0; i + 1 < BLOCK; i++)
+		b[i] = (uint8_t)(b[i] << 1 | b[i + 1] >> 7);
+	b[BLOCK - 1] = (uint8_t)(b[BLOCK - 1] << 1 ^ (0x87 & -carry));
+}
+
+/*
+ * The KDF of SP 800-108r1 in counter mode with CMAC: each message is one whole block, 00 01 "X" 00 ‖ prefix and
+ * 00 02 "X" 00 ‖ prefix, so CMAC is one block encryption of message xor K1.
+ */
+static int derive(
+	EVP_CIPHER_CTX *ctx, const uint8_t *key, const uint8_t *prefix, uint8_t l[BLOCK], uint8_t m[2 * BLOCK])
+{
+	int n;
+
+	if (EVP_EncryptInit_ex2(ctx, ossl_aes256_ecb(), key, NULL, NULL) != 1 ||
+		EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 || EVP_EncryptUpdate(ctx, l, &n, l, BLOCK) != 1)
+		return 0;
+	dbl(l);
+	for (uint8_t i = 0; i < 2; i++) {
+		const uint8_t head[4] = {0, (uint8_t)(i + 1), 'X', 0};
+
+		memcpy(m + i * BLOCK, head, sizeof(head));
+		memcpy(m + i * BLOCK + sizeof(head), prefix, XAES_PREFIX_SIZE);
+	}
+	for (size_t i = 0; i < 2 * BLOCK; i++)
+		m[i] ^= l[i % BLOCK];
+	return EVP_EncryptUpdate(ctx, m, &n, m, 2 * BLOCK) == 1;
+}
+
+enum err xaes_derive(
+	const uint8_t key[XAES_KEY_SIZE], const uint8_t prefix[XAES_PREFIX_SIZE], uint8_t ret_key[AEAD_KEY_SIZE])
+{
+	EVP_CIPHER_CTX *ctx AUTO_CIPHER = EVP_CIPHER_CTX_new();
+	uint8_t l[BLOCK] = {0};
+	uint8_t m[2 * BLOCK];
+	int ok = ctx && derive(ctx, key, prefix, l, m);
+
+	if (ok)
+		memcpy(ret_key, m, sizeof(m));
+	secret_wipe(l, sizeof(l));
+	secret_wipe(m, sizeof(m));
+	return ok ? ERR_OK : err_fail(ERR_CRYPTO, "OpenSSL refuses AES-256");
+}
+_Static_assert(2 * BLOCK == AEAD_KEY_SIZE, "two blocks make a key");
+
+enum err xaes_seal(
+	const uint8_t key[XAES_KEY_SIZE], const void *aad, size_t aad_len, const void *in, size_t len, void *out)
+{
+	struct data_key derived AUTO_WIPE;
+	uint8_t *nonce = out;
+	uint8_t *body = nonce + XAES_NONCE_SIZE;
+
+	random_nonce(nonce, XAES_NONCE_SIZE);
+	TRY(xaes_derive(key, nonce, derived.b));
+	return aead_seal_once(derived.b, nonce + XAES_PREFIX_SIZE, aad, aad_len, in, len, body, body + len);
+}
+
+enum err xaes_open(
+	const uint8_t key[XAES_KEY_SIZE], const void *aad, size_t aad_len, const void *in, size_t len, void *out)
+{
+	struct data_key derived AUTO_WIPE;
+	const uint8_t *nonce = in;
+	const uint8_t *body = nonce + XAES_NONCE_SIZE;
+
+	if (len < XAES_OVERHEAD)
+		return err_fail(
+			ERR_FORMAT, "sealed text of %zu bytes, at least %d are needed", len, (int)XAES_OVERHEAD);
+	len -= XAES_OVERHEAD;
+	TRY(xaes_derive(key, nonce, derived.b));
+	return aead_open_once(derived.b, nonce + XAES_PREFIX_SIZE, aad, aad_len, body, len, body + len, out);
+}
