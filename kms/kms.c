@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/kms.h"
+#include "kms/base/json.h"
+
+#include <string.h>
+
+enum err kms_call(struct kms *kms, const char *operation, const json_t *request, json_t **ret_response)
+{
+	return kms->ops->call(kms, operation, request, ret_response);
+}
+
+void kms_close(struct kms *kms)
+{
+	if (kms)
+		kms->ops->close(kms);
+}
+
+static enum err no_memory(const char *operation)
+{
+	return err_fail(ERR_NO_MEMORY, "no memory for a %s request", operation);
+}
+
+/* An empty context is left out, as AWS's own clients do. Returns 0, or -1 when memory is out. */
+static int set_context(json_t *request, const struct kms_context *context)
+{
+	json_t *pairs;
+
+	if (!context || context->count == 0)
+		return 0;
+	pairs = json_object();
+	for (size_t i = 0; i < context->count; i++) {
+		json_t *value = json_string(context->pair[i].value);
+
+		if (json_object_set_new(pairs, context->pair[i].name, value) != 0) {
+			json_decref(pairs);
+			return -1;
+		}
+	}
+	return json_object_set_new(request, "EncryptionContext", pairs);
+}
+
+static enum err protocol_error(const char *operation, const char *about)
+{
+	return err_fail(ERR_KMS_PROTOCOL, "the KMS answered %s with %s", operation, about);
+}
+
+/* The answer's @name as an ARN that fits what we store. */
+static enum err take_arn(const char *operation, const json_t *object, const char *name, char ret[KMS_ARN_MAX + 1])
+{
+	const json_t *member = json_object_get(object, name);
+	const char *arn = json_string_value(member);
+	size_t len = json_string_length(member);
+
+	if (!arn || strncmp(arn, "arn:", 4) != 0)
+		return protocol_error(operation, "no key ARN");
+	if (strlen(arn) != len || strpbrk(arn, "\r\n\t "))
+		return protocol_error(operation, "a malformed key ARN");
+	if (len > KMS_ARN_MAX)
+		return err_fail(
+			ERR_LIMIT, "the KMS's key ARN has %zu bytes, at most %d are supported", len, (int)KMS_ARN_MAX);
+	memcpy(ret, arn, len + 1);
+	return ERR_OK;
+}
+
+static enum err take_key(const char *operation, const json_t *response, uint8_t ret[KEY_SIZE])
+{
+	uint8_t *plaintext AUTO_SECRET = NULL;
+	size_t len;
+	enum err e = json_get_blob(response, "Plaintext", &plaintext, &len);
+
+	if (e == ERR_NO_MEMORY)
+		return e;
+	if (e != ERR_OK)
+		return protocol_error(operation, "no plaintext key");
+	if (len != KEY_SIZE)
+		return protocol_error(operation, "a plaintext key of the wrong size");
+	memcpy(ret, plaintext, KEY_SIZE);
+	return ERR_OK;
+}
+
+static enum err take_blob(const char *operation, const json_t *response, struct kms_wrapped_key *wrapped)
+{
+	uint8_t *blob AUTO_SECRET = NULL;
+	size_t len;
+	enum err e = json_get_blob(response, "CiphertextBlob", &blob, &len);
+
+	if (e == ERR_NO_MEMORY)
+		return e;
+	if (e != ERR_OK || len == 0)
+		return protocol_error(operation, "no ciphertext blob");
+	if (len > KMS_BLOB_MAX)
+		return err_fail(ERR_LIMIT, "the KMS's ciphertext blob has %zu bytes, at most %d are supported", len,
+			(int)KMS_BLOB_MAX);
+	memcpy(wrapped->blob, blob, len);
+	wrapped->blob_len = (uint16_t)len;
+	return ERR_OK;
+}
+
+enum err kms_generate_data_key(struct kms *kms, const char *key_id, const struct kms_context *context,
+	uint8_t ret_key[KEY_SIZE], struct kms_wrapped_key *ret_wrapped)
+{
+	static const char operation[] = "GenerateDataKey";
+	json_t *request AUTO_JSON = json_pack("{s:s, s:s}", "KeyId", key_id, "KeySpec", "AES_256");
+	json_t *response AUTO_JSON = NULL;
+	struct kms_wrapped_key wrapped = {.blob_len = 0};
+	struct data_key key AUTO_WIPE;
+
+	if (!request || set_context(request, context) != 0)
+		return no_memory(operation);
+	TRY(kms_call(kms, operation, request, &response));
+	TRY(take_arn(operation, response, "KeyId", wrapped.key_arn));
+	TRY(take_blob(operation, response, &wrapped));
+	TRY(take_key(operation, response, key.b));
+	memcpy(ret_key, key.b, KEY_SIZE);
+	*ret_wrapped = wrapped;
+	return ERR_OK;
+}
+
+enum err kms_decrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wrapped, const struct kms_context *context,
+	uint8_t ret_key[KEY_SIZE])
+{
+	static const char operation[] = "Decrypt";
+	json_t *request AUTO_JSON = json_pack("{s:s}", "KeyId", wrapped->key_arn);
+	json_t *response AUTO_JSON = NULL;
+	char arn[KMS_ARN_MAX + 1];
+
+	if (!request || json_set_blob(request, "CiphertextBlob", wrapped->blob, wrapped->blob_len) != 0 ||
+		set_context(request, context) != 0)
+		return no_memory(operation);
+	TRY(kms_call(kms, operation, request, &response));
+	TRY(take_arn(operation, response, "KeyId", arn));
+	/* A service that opens the blob with another key than the one asked for vouches for nothing. */
+	if (strcmp(arn, wrapped->key_arn) != 0)
+		return err_fail(ERR_KMS_WRONG_ANSWER, "the KMS was asked to decrypt with %s and answered for %s",
+			wrapped->key_arn, arn);
+	return take_key(operation, response, ret_key);
+}
+
+enum err kms_describe_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1])
+{
+	static const char operation[] = "DescribeKey";
+	json_t *request AUTO_JSON = json_pack("{s:s}", "KeyId", key_id);
+	json_t *response AUTO_JSON = NULL;
+
+	if (!request)
+		return no_memory(operation);
+	TRY(kms_call(kms, operation, request, &response));
+	return take_arn(operation, json_object_get(response, "KeyMetadata"), "Arn", ret_arn);
+}
+
+int kms_error_is_refusal(enum err e)
+{
+	switch (e) {
+	case ERR_KMS_ACCESS_DENIED:
+	case ERR_KMS_DISABLED:
+	case ERR_KMS_EXPIRED_TOKEN:
+	case ERR_KMS_INCOMPLETE_SIGNATURE:
+	case ERR_KMS_INCORRECT_KEY:
+	case ERR_KMS_INVALID_ARN:
+	case ERR_KMS_INVALID_CIPHERTEXT:
+	case ERR_KMS_INVALID_GRANT_TOKEN:
+	case ERR_KMS_INVALID_KEY_USAGE:
+	case ERR_KMS_INVALID_STATE:
+	case ERR_KMS_KEY_UNAVAILABLE:
+	case ERR_KMS_MISSING_AUTHENTICATION:
+	case ERR_KMS_NOT_FOUND:
+	case ERR_KMS_SIGNATURE_MISMATCH:
+	case ERR_KMS_UNRECOGNIZED_CLIENT:
+		return 1;
+	default:
+		return 0;
+	}
+}
