@@ -80,6 +80,12 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(SUPPORT) $(ARCHIVE)
 	@printf '  LINK  %s\n' $@
 	@$(CC) $(SIGNETFS_LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE) $(PKG_LIBS) -lcmocka
 
+# The benchmark's pass-through: the adapter over a plain directory (tests/bench/*.c replaces fs/vault), no cryptography.
+PASSTHROUGH := $(O)/tests/bench/passthrough
+$(PASSTHROUGH): $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c)) $(ARCHIVE)
+	@printf '  LINK  %s\n' $@
+	@$(CC) $(SIGNETFS_LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE) $(PKG_LIBS)
+
 .PHONY: objs
 objs: $(OBJECTS) ## compile only, no link (ROOMS="kms/base fs/vault" for some rooms)
 
@@ -137,7 +143,7 @@ format: ## clang-format everything in place
 	@clang-format -i $(STYLED)
 
 .PHONY: bench
-bench: $(O)/signetfs ## compare with the peers that are installed; results in build/bench
+bench: $(O)/signetfs $(if $(wildcard tests/bench/*.c),$(PASSTHROUGH)) ## compare with the peers that are installed; results in build/bench
 	@$(PYTHON) tests/bench/run.py --build $(O)
 
 # ---- Set-up ------------------------------------------------------------------------------------------------------
