@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include "kms/store/db.h"
+
+static enum err key_read(struct query *q, struct store_key *ret)
+{
+	struct store_key k = {0};
+
+	k.row = query_int(q, 0);
+	TRY(query_exact(q, 1, k.id, sizeof(k.id)));
+	k.multi_region = query_int(q, 2) != 0;
+	TRY(query_text(q, 3, k.account, sizeof(k.account)));
+	TRY(query_text(q, 4, k.region, sizeof(k.region)));
+	k.manager = query_int(q, 5) == KEY_MANAGER_AWS ? KEY_MANAGER_AWS : KEY_MANAGER_CUSTOMER;
+	TRY(query_text(q, 6, k.spec, sizeof(k.spec)));
+	TRY(query_text(q, 7, k.usage, sizeof(k.usage)));
+	TRY(query_text(q, 8, k.origin, sizeof(k.origin)));
+	if (query_int(q, 9) < 0 || query_int(q, 9) >= KEY_STATES)
+		return err_fail(ERR_KEYSTORE, "the keystore is damaged: a key has an unknown state");
+	k.state = (enum key_state)query_int(q, 9);
+	k.created = (uint64_t)query_int(q, 10);
+	k.deletion_date = (uint64_t)query_int(q, 11);
+	k.pending_days = (uint32_t)query_int(q, 12);
+	k.rotation_enabled = query_int(q, 13) != 0;
+	k.rotation_days = (uint32_t)query_int(q, 14);
+	k.rotation_from = (uint64_t)query_int(q, 15);
+	k.next_rotation = (uint64_t)query_int(q, 16);
+	k.on_demand_rotations = (uint32_t)query_int(q, 17);
+	TRY(query_exact(q, 18, k.current, sizeof(k.current)));
+	*ret = k;
+	return ERR_OK;
+}
+
+/* The mutable fields, in the order in which both INSERT and UPDATE name them. */
+static void key_bind_mutable(struct query *q, int i, const struct store_key *k)
+{
+	query_bind_time(q, i++, k->deletion_date);
+	query_bind_int(q, i++, k->pending_days);
+	query_bind_int(q, i++, k->rotation_enabled);
+	query_bind_int(q, i++, k->rotation_days);
+	query_bind_time(q, i++, k->rotation_from);
+	query_bind_time(q, i++, k->next_rotation);
+	query_bind_int(q, i++, k->on_demand_rotations);
+	query_bind_blob(q, i, k->current, sizeof(k->current));
+}
+
+enum err store_key_insert(struct store *store, const struct store_key *k, const char *description, int64_t *ret_row)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_KEY_INSERT, &q));
+	query_bind_blob(&q, 0, k->id, sizeof(k->id));
+	query_bind_int(&q, 1, k->multi_region);
+	query_bind_text(&q, 2, k->account);
+	query_bind_text(&q, 3, k->region);
+	query_bind_int(&q, 4, k->manager);
+	query_bind_text(&q, 5, k->spec);
+	query_bind_text(&q, 6, k->usage);
+	query_bind_text(&q, 7, k->origin);
+	query_bind_int(&q, 8, k->state);
+	query_bind_time(&q, 9, k->created);
+	key_bind_mutable(&q, 10, k);
+	query_bind_text(&q, 18, description);
+	TRY(query_run(&q, NULL));
+	*ret_row = sqlite3_last_insert_rowid(q.db->handle);
+	return ERR_OK;
+}
+
+enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_KEY_FIND, &q));
+	query_bind_text(&q, 0, region);
+	query_bind_blob(&q, 1, id, UUID_SIZE);
+	TRY(query_one(&q));
+	return key_read(&q, ret);
+}
+
+static enum err run_on_one(struct query *q)
+{
+	int changes;
+
+	TRY(query_run(q, &changes));
+	return changes == 1 ? ERR_OK : err_fail(ERR_NOT_FOUND, "keystore: no such record");
+}
+
+enum err store_key_update(struct store *store, const struct store_key *k)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_KEY_UPDATE, &q));
+	query_bind_int(&q, 0, k->state);
+	key_bind_mutable(&q, 1, k);
+	query_bind_int(&q, 9, k->row);
+	return run_on_one(&q);
+}
+
+enum err store_key_set_description(struct store *store, int64_t row, const char *description)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_KEY_SET_DESCRIPTION, &q));
+	query_bind_text(&q, 0, description);
+	query_bind_int(&q, 1, row);
+	return run_on_one(&q);
+}
+
+enum err store_key_description(struct store *store, int64_t row, char **ret)
+{
+	struct query q AUTO_QUERY = {0};
+	const unsigned char *text;
+	char *copy;
+
+	TRY(query_begin(store, SQL_KEY_DESCRIPTION, &q));
+	query_bind_int(&q, 0, row);
+	TRY(query_one(&q));
+	text = sqlite3_column_text(q.statement, 0);
+	copy = text != NULL ? strdup((const char *)text) : NULL;
+	if (copy == NULL)
+		return ERR_NO_MEMORY;
+	*ret = copy;
+	return ERR_OK;
+}
+
+static enum err wipe_material(struct store *store, int64_t row)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_KEY_WIPE, &q));
+	query_bind_int(&q, 0, row);
+	return query_run(&q, NULL);
+}
+
+enum err store_key_destroy(struct store *store, int64_t row)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(wipe_material(store, row));
+	TRY(query_begin(store, SQL_KEY_DELETE, &q));
+	query_bind_int(&q, 0, row);
+	return run_on_one(&q);
+}
+
+enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,
+	struct store_key *ret, size_t *ret_count)
+{
+	struct query q AUTO_QUERY = {0};
+	size_t n = 0;
+	int row;
+
+	TRY(query_begin(store, SQL_KEY_LIST, &q));
+	query_bind_text(&q, 0, account);
+	query_bind_text(&q, 1, region);
+	query_bind_int(&q, 2, after);
+	query_bind_int(&q, 3, (int64_t)limit);
+	for (;;) {
+		TRY(query_next(&q, &row));
+		if (!row)
+			break;
+		TRY(key_read(&q, &ret[n]));
+		n++;
+	}
+	*ret_count = n;
+	return ERR_OK;
+}
+
+static enum err due(struct store *store, enum sql which, uint64_t now, struct store_key *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, which, &q));
+	query_bind_time(&q, 0, now);
+	TRY(query_one(&q));
+	return key_read(&q, ret);
+}
+
+enum err store_key_due_rotation(struct store *store, uint64_t now, struct store_key *ret)
+{
+	return due(store, SQL_KEY_DUE_ROTATION, now, ret);
+}
+
+enum err store_key_due_deletion(struct store *store, uint64_t now, struct store_key *ret)
+{
+	return due(store, SQL_KEY_DUE_DELETION, now, ret);
+}
+
+enum err store_key_next_due(struct store *store, uint64_t *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_KEY_NEXT_DUE, &q));
+	TRY(query_one(&q));
+	*ret = sqlite3_column_type(q.statement, 0) == SQLITE_NULL ? UINT64_MAX : (uint64_t)query_int(&q, 0);
+	return ERR_OK;
+}
+
+enum err store_tag_insert(struct store *store, int64_t key, const char *name, const char *value)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_TAG_INSERT, &q));
+	query_bind_int(&q, 0, key);
+	query_bind_text(&q, 1, name);
+	query_bind_text(&q, 2, value);
+	return query_run(&q, NULL);
+}

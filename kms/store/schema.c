@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdio.h>
+#include "kms/store/db.h"
+
+/*
+ * Migrations: step i brings a keystore from schema i to i + 1. A step that was released never changes; a new need is a new
+ * step. All steps that a file lacks run in one transaction.
+ */
+static const char *const steps[STORE_SCHEMA_VERSION] = {
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+
+	/* AUTOINCREMENT: a row number is a key's place in every listing and must not be reused after a deletion. */
+	"CREATE TABLE keys (row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL CHECK (length(id) = 16),"
+	" multi_region INTEGER NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, manager INTEGER NOT NULL,"
+	" spec TEXT NOT NULL, usage TEXT NOT NULL, origin TEXT NOT NULL,"
+	" state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 7), created INTEGER NOT NULL,"
+	" deletion_date INTEGER NOT NULL, pending_days INTEGER NOT NULL, rotation_enabled INTEGER NOT NULL,"
+	" rotation_days INTEGER NOT NULL, rotation_from INTEGER NOT NULL, next_rotation INTEGER NOT NULL,"
+	" on_demand INTEGER NOT NULL, current BLOB NOT NULL CHECK (length(current) = 16), description TEXT NOT NULL,"
+	" UNIQUE (region, id));"
+	"CREATE INDEX keys_by_scope ON keys (account, region);"
+	"CREATE INDEX keys_by_rotation ON keys (next_rotation) WHERE rotation_enabled = 1;"
+	"CREATE INDEX keys_by_deletion ON keys (deletion_date) WHERE deletion_date <> 0;"
+
+	"CREATE TABLE backing_keys (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"
+	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL,"
+	" UNIQUE (key, id));"
+	"CREATE INDEX backing_keys_by_id ON backing_keys (id);"
+
+	"CREATE TABLE aliases (account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,"
+	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, created INTEGER NOT NULL,"
+	" updated INTEGER NOT NULL, PRIMARY KEY (account, region, name)) WITHOUT ROWID;"
+	"CREATE INDEX aliases_by_key ON aliases (key);"
+
+	"CREATE TABLE tags (key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, name TEXT NOT NULL,"
+	" value TEXT NOT NULL, PRIMARY KEY (key, name)) WITHOUT ROWID;"
+
+	"CREATE TABLE access_keys (id TEXT PRIMARY KEY, account TEXT NOT NULL, arn TEXT NOT NULL,"
+	" created INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;"
+
+	"CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, account TEXT NOT NULL,"
+	" key_arn TEXT, operation TEXT NOT NULL, error TEXT, record TEXT NOT NULL);"
+	"CREATE INDEX audit_by_time ON audit (time);",
+};
+
+enum err schema_check(struct db *db, const char *path)
+{
+	int64_t application, version;
+
+	TRY(db_integer(db, "PRAGMA application_id", &application));
+	TRY(db_integer(db, "PRAGMA user_version", &version));
+	if (application != SCHEMA_APPLICATION_ID || version < 1)
+		return err_fail(ERR_KEYSTORE,
+			"%s is an SQLite database but not a signetfs keystore; create one elsewhere with: signetfs kms "
+			"init --keystore PATH",
+			path);
+	if (version > STORE_SCHEMA_VERSION)
+		return err_fail(ERR_UNSUPPORTED,
+			"keystore %s has schema version %lld and this signetfs knows versions up to %d; use a newer "
+			"signetfs",
+			path, (long long)version, STORE_SCHEMA_VERSION);
+	return ERR_OK;
+}
+
+static enum err schema_run_steps(struct db *db, int64_t from)
+{
+	char pragma[64];
+
+	for (int64_t i = from; i < STORE_SCHEMA_VERSION; i++)
+		TRY(db_exec(db, steps[i]));
+	snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
+	TRY(db_exec(db, pragma));
+	snprintf(pragma, sizeof(pragma), "PRAGMA application_id = %d", SCHEMA_APPLICATION_ID);
+	return db_exec(db, pragma);
+}
+
+enum err schema_migrate(struct db *db)
+{
+	int64_t version;
+	enum err e;
+
+	TRY(db_exec(db, "BEGIN IMMEDIATE"));
+	/* Read under the lock: another process may have migrated meanwhile. */
+	e = db_integer(db, "PRAGMA user_version", &version);
+	if (e == ERR_OK)
+		e = schema_run_steps(db, version);
+	if (e == ERR_OK)
+		e = db_exec(db, "COMMIT");
+	if (e != ERR_OK && !sqlite3_get_autocommit(db->handle))
+		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return e;
+}

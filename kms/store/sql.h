@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_STORE_SQL_H
+#define SIGNETFS_STORE_SQL_H
+
+/* Every statement that runs more than once; the texts are in sql.c. */
+
+enum sql {
+	SQL_META_GET,
+	SQL_META_SET,
+	SQL_KEY_INSERT,
+	SQL_KEY_FIND,
+	SQL_KEY_UPDATE,
+	SQL_KEY_SET_DESCRIPTION,
+	SQL_KEY_DESCRIPTION,
+	SQL_KEY_WIPE,
+	SQL_KEY_DELETE,
+	SQL_KEY_LIST,
+	SQL_KEY_DUE_ROTATION,
+	SQL_KEY_DUE_DELETION,
+	SQL_KEY_NEXT_DUE,
+	SQL_TAG_INSERT,
+	SQL_BACKING_INSERT,
+	SQL_BACKING_FIND,
+	SQL_BACKING_SEALED,
+	SQL_BACKING_LIST,
+	SQL_BACKING_EXISTS,
+	SQL_ALIAS_INSERT,
+	SQL_ALIAS_FIND,
+	SQL_ALIAS_RETARGET,
+	SQL_ALIAS_DELETE,
+	SQL_ALIAS_LIST,
+	SQL_ALIAS_LIST_OF_KEY,
+	SQL_ALIAS_COUNT,
+	SQL_ACCESS_INSERT,
+	SQL_ACCESS_FIND,
+	SQL_ACCESS_LIST,
+	SQL_ACCESS_DELETE,
+	SQL_AUDIT_INSERT,
+	SQL_AUDIT_LIST,
+	SQL_COUNT
+};
+
+const char *sql_text(enum sql which);
+/** Does it change something, and so belong on the writing connection? */
+int sql_writes(enum sql which);
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "kms/base/io.h"
+#include "kms/base/secret.h"
+#include "kms/store/db.h"
+
+/* Only its address matters: it names the thread. */
+static _Thread_local pthread_t this_thread;
+
+/* ---- Making one ---- */
+
+static enum err fill(const char *path, const struct store_item *items, size_t count)
+{
+	struct store store = {0};
+	enum err e;
+
+	TRY(db_open(path, 0, &store.write));
+	e = db_exec(&store.write, "PRAGMA journal_mode = DELETE");
+	if (e == ERR_OK)
+		e = schema_migrate(&store.write);
+	for (size_t i = 0; e == ERR_OK && i < count; i++) {
+		struct query q AUTO_QUERY = {0};
+
+		e = query_begin(&store, SQL_META_SET, &q);
+		if (e != ERR_OK)
+			break;
+		query_bind_text(&q, 0, items[i].name);
+		query_bind_blob(&q, 1, items[i].p, items[i].len);
+		e = query_run(&q, NULL);
+	}
+	db_close(&store.write);
+	return e;
+}
+
+static enum err sync_path(const char *path, int flags)
+{
+	int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC | flags);
+
+	if (fd < 0 || fsync(fd) != 0)
+		return err_system("making %s durable", path);
+	return ERR_OK;
+}
+
+/* link() refuses to replace; so a half-made keystore is never seen under the name and an existing one never lost. */
+static enum err publish(const char *temporary, const char *path, const char *directory)
+{
+	TRY(sync_path(temporary, 0));
+	if (link(temporary, path) != 0) {
+		if (errno == EEXIST)
+			return err_fail(ERR_EXISTS, "there is already something at %s; it was left as it is", path);
+		return err_system("creating the keystore %s", path);
+	}
+	unlink(temporary);
+	return sync_path(directory, O_DIRECTORY);
+}
+
+static enum err create_beside(const char *path, const char *directory, const struct store_item *items, size_t count)
+{
+	char *temporary AUTO_FREE = NULL;
+	struct stat st;
+	enum err e;
+	int fd;
+
+	if (lstat(path, &st) == 0)
+		return err_fail(ERR_EXISTS, "there is already something at %s; it was left as it is", path);
+	if (asprintf(&temporary, "%s.new.XXXXXX", path) < 0)
+		return ERR_NO_MEMORY;
+	fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+	if (fd < 0)
+		return err_system("creating a keystore in %s", directory);
+	close(fd);
+	e = fill(temporary, items, count);
+	if (e == ERR_OK)
+		e = publish(temporary, path, directory);
+	if (e != ERR_OK)
+		unlink(temporary);
+	return e;
+}
+
+enum err store_create(const char *path, const struct store_item *items, size_t count)
+{
+	char *copy AUTO_FREE = strdup(path);
+	const char *directory;
+
+	if (copy == NULL)
+		return ERR_NO_MEMORY;
+	directory = dirname(copy);
+	TRY(io_make_dirs(directory, 0700));
+	return create_beside(path, directory, items, count);
+}
+
+/* ---- Opening ---- */
+
+static enum err look(const char *path, struct stat *ret)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return err_fail(
+				ERR_NOT_FOUND, "there is no keystore at %s; create one with: signetfs kms init", path);
+		return err_system("opening the keystore %s", path);
+	}
+	/* SQLite takes an empty file for an empty database and would happily fill it. */
+	if (!S_ISREG(st.st_mode) || st.st_size == 0)
+		return err_fail(ERR_KEYSTORE,
+			"%s is %s, not a keystore; restore it from a backup or create one with: "
+			"signetfs kms init",
+			path, S_ISREG(st.st_mode) ? "an empty file" : "not a regular file");
+	*ret = st;
+	return ERR_OK;
+}
+
+static enum err connect_both(struct store *store)
+{
+	struct db *write = &store->write;
+
+	TRY(db_open(store->path, 0, write));
+	TRY(schema_check(write, store->path));
+	TRY(db_exec(write, "PRAGMA journal_mode = WAL"));
+	TRY(schema_migrate(write));
+	return db_open(store->path, 1, &store->read);
+}
+
+enum err store_open(const char *path, struct store **ret)
+{
+	struct store *store;
+	struct stat st;
+	enum err e;
+
+	TRY(look(path, &st));
+	store = calloc(1, sizeof(*store));
+	if (store == NULL || (store->path = strdup(path)) == NULL) {
+		free(store);
+		return ERR_NO_MEMORY;
+	}
+	store->owner_uid = st.st_uid;
+	store->mode = st.st_mode & 07777;
+	e = connect_both(store);
+	if (e != ERR_OK) {
+		store_close(store);
+		return err_wrap(e, "opening the keystore %s", path);
+	}
+	*ret = store;
+	return ERR_OK;
+}
+
+void store_close(struct store *store)
+{
+	if (store == NULL)
+		return;
+	assert(atomic_load(&store->owner) == NULL);
+	db_close(&store->read);
+	db_close(&store->write);
+	free(store->path);
+	free(store);
+}
+
+uint32_t store_owner_uid(const struct store *store)
+{
+	return store->owner_uid;
+}
+
+uint32_t store_mode(const struct store *store)
+{
+	return store->mode;
+}
+
+/* ---- Meta ---- */
+
+enum err store_meta_get(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len)
+{
+	struct query q AUTO_QUERY = {0};
+	enum err e;
+
+	TRY(query_begin(store, SQL_META_GET, &q));
+	query_bind_text(&q, 0, name);
+	e = query_one(&q);
+	if (e == ERR_NOT_FOUND)
+		return err_fail(ERR_KEYSTORE,
+			"the keystore %s is damaged: its record '%s' is missing; restore it from "
+			"a backup",
+			store->path, name);
+	TRY(e);
+	return query_blob(&q, 0, buf, size, ret_len);
+}
+
+enum err store_read_root_params(const char *path, uint8_t **ret, size_t *ret_len)
+{
+	enum { ROOT_PARAMS_MAX = 64 * 1024 };
+	uint8_t *buf AUTO_FREE = malloc(ROOT_PARAMS_MAX);
+	struct store *store;
+	size_t len;
+	enum err e;
+
+	if (buf == NULL)
+		return ERR_NO_MEMORY;
+	TRY(store_open(path, &store));
+	e = store_meta_get(store, STORE_META_ROOT_PARAMS, buf, ROOT_PARAMS_MAX, &len);
+	store_close(store);
+	TRY(e);
+	*ret = STEAL(buf);
+	*ret_len = len;
+	return ERR_OK;
+}
+
+/* ---- Transactions ---- */
+
+int store_in_transaction(const struct store *store)
+{
+	return atomic_load(&store->owner) == &this_thread;
+}
+
+enum err store_begin(struct store *store)
+{
+	enum err e;
+
+	assert(!store_in_transaction(store));
+	pthread_mutex_lock(&store->write.lock);
+	e = db_exec(&store->write, "BEGIN IMMEDIATE");
+	if (e != ERR_OK) {
+		pthread_mutex_unlock(&store->write.lock);
+		return e;
+	}
+	atomic_store(&store->owner, &this_thread);
+	return ERR_OK;
+}
+
+static void leave(struct store *store)
+{
+	atomic_store(&store->owner, NULL);
+	pthread_mutex_unlock(&store->write.lock);
+}
+
+enum err store_commit(struct store *store)
+{
+	enum err e;
+
+	assert(store_in_transaction(store));
+	/* SQLite has rolled back by itself after some I/O errors; committing nothing must not look like success. */
+	if (sqlite3_get_autocommit(store->write.handle))
+		e = err_fail(
+			ERR_KEYSTORE, "the keystore's transaction was lost after an I/O error; nothing was changed");
+	else
+		e = db_exec(&store->write, "COMMIT");
+	if (e != ERR_OK) {
+		store_rollback(store);
+		return e;
+	}
+	leave(store);
+	return ERR_OK;
+}
+
+void store_rollback(struct store *store)
+{
+	assert(store_in_transaction(store));
+	if (!sqlite3_get_autocommit(store->write.handle))
+		sqlite3_exec(store->write.handle, "ROLLBACK", NULL, NULL, NULL);
+	leave(store);
+}
+
+enum err store_txn_begin(struct store *store, struct store_txn *ret)
+{
+	TRY(store_begin(store));
+	ret->store = store;
+	return ERR_OK;
+}
+
+enum err store_txn_commit(struct store_txn *txn)
+{
+	struct store *store = txn->store;
+
+	txn->store = NULL;
+	return store_commit(store);
+}
+
+void store_txn_auto(struct store_txn *txn)
+{
+	if (txn->store != NULL)
+		store_rollback(txn->store);
+	txn->store = NULL;
+}
+
+enum err store_checkpoint(struct store *store)
+{
+	int64_t busy;
+	enum err e;
+
+	assert(!store_in_transaction(store));
+	pthread_mutex_lock(&store->write.lock);
+	e = db_integer(&store->write, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
+	pthread_mutex_unlock(&store->write.lock);
+	TRY(e);
+	return busy ? err_fail(ERR_BUSY, "the keystore's log is in use by another process") : ERR_OK;
+}

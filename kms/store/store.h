@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_STORE_STORE_H
+#define SIGNETFS_STORE_STORE_H
+
+/*
+ * The keystore: typed rows and transactions, no SQL outside this room. It knows nothing of cryptography; what is secret
+ * arrives sealed and leaves sealed.
+ *
+ * Durability: what store_commit() acknowledged survives a power cut (WAL, synchronous=FULL).
+ * Isolation: several processes may open one file. A transaction takes the file's write lock at store_begin(), so what is
+ * read inside it cannot change before store_commit(); reads outside one see the newest commit.
+ * Threads: all functions may be called from many threads; a transaction belongs to the thread that began it.
+ * Errors: ERR_KEYSTORE damaged or not a keystore; ERR_BUSY another process held the lock for longer than the patience;
+ * ERR_SYSTEM the disk is full or failing (err_errno()); ERR_NO_MEMORY. After an error inside a transaction: roll back.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include "kms/base/encode.h"
+#include "kms/base/err.h"
+
+struct store;
+
+enum { STORE_SCHEMA_VERSION = 1 };
+enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
+enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
+
+/* ---- The file ---- */
+
+/** One record of the meta table. */
+struct store_item {
+	const char *name;
+	const void *p;
+	size_t len;
+};
+
+#define STORE_META_ID          "keystore-id"
+#define STORE_META_ROOT_PARAMS "root-key-parameters" /* opaque bytes of kms/rootkey */
+#define STORE_META_VERIFIER    "root-key-verifier"
+#define STORE_META_SECRET      "keystore-secret" /* sealed */
+
+/**
+ * Make a keystore with the given meta records: complete and durable, or not there at all. Missing directories are made
+ * with mode 0700, the file with 0600. ERR_EXISTS when there is anything at @path; it is never touched.
+ */
+enum err store_create(const char *path, const struct store_item *items, size_t count);
+
+/**
+ * Open; an older schema is migrated. ERR_NOT_FOUND: no file; ERR_KEYSTORE: damaged or not one; ERR_UNSUPPORTED: made by a
+ * newer version, the text names both.
+ */
+enum err store_open(const char *path, struct store **ret);
+void store_close(struct store *store); /* NULL is fine */
+
+uint32_t store_owner_uid(const struct store *store);
+/** The file's permission bits at the time it was opened. */
+uint32_t store_mode(const struct store *store);
+
+/** ERR_KEYSTORE when the record is missing or larger than @size. */
+enum err store_meta_get(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len);
+
+/** The parameters that the root key provider left, without knowing the root key. Free @ret with free(). */
+enum err store_read_root_params(const char *path, uint8_t **ret, size_t *ret_len);
+
+/* ---- Transactions ---- */
+
+/** Take the write lock. Not nested. */
+enum err store_begin(struct store *store);
+/** Durable when ERR_OK; otherwise rolled back. Either way the transaction is over. */
+enum err store_commit(struct store *store);
+void store_rollback(struct store *store);
+/** Is this thread inside a transaction? */
+int store_in_transaction(const struct store *store);
+
+/* struct store_txn txn AUTO_ROLLBACK = {NULL}; — what is not committed when the scope is left is rolled back. */
+struct store_txn {
+	struct store *store;
+};
+enum err store_txn_begin(struct store *store, struct store_txn *ret);
+enum err store_txn_commit(struct store_txn *txn);
+void store_txn_auto(struct store_txn *txn);
+#define AUTO_ROLLBACK __attribute__((cleanup(store_txn_auto)))
+
+/** Move the write-ahead log into the file and truncate it. ERR_BUSY: a reader is in the way; try again later. */
+enum err store_checkpoint(struct store *store);
+
+/* ---- KMS keys ---- */
+
+enum key_state {
+	KEY_CREATING,
+	KEY_ENABLED,
+	KEY_DISABLED,
+	KEY_PENDING_DELETION,
+	KEY_PENDING_IMPORT,
+	KEY_UNAVAILABLE,
+	KEY_UPDATING,
+	KEY_PENDING_REPLICA_DELETION,
+	KEY_STATES
+};
+
+enum key_manager { KEY_MANAGER_CUSTOMER, KEY_MANAGER_AWS };
+
+/* Times are wall-clock nanoseconds; 0 = none. */
+struct store_key {
+	int64_t row; /* ascending with creation, never reused */
+	uint8_t id[UUID_SIZE];
+	int multi_region;
+	char account[STORE_ACCOUNT_SIZE];
+	char region[STORE_REGION_SIZE];
+	enum key_manager manager;
+	char spec[STORE_WORD_SIZE], usage[STORE_WORD_SIZE], origin[STORE_WORD_SIZE];
+	enum key_state state;
+	uint64_t created;
+	uint64_t deletion_date;
+	uint32_t pending_days;
+	int rotation_enabled;
+	uint32_t rotation_days;
+	uint64_t rotation_from; /* enabled then, or the last automatic rotation */
+	uint64_t next_rotation;
+	uint32_t on_demand_rotations;
+	uint8_t current[UUID_SIZE]; /* backing key that encrypts */
+};
+
+enum err store_key_insert(struct store *store, const struct store_key *key, const char *description, int64_t *ret_row);
+/** ERR_NOT_FOUND. Key ids are unique in a region, whatever the account. */
+enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret);
+/** Write back every field but identity, spec, usage, origin and created. */
+enum err store_key_update(struct store *store, const struct store_key *key);
+enum err store_key_set_description(struct store *store, int64_t row, const char *description);
+/** Free with free(). */
+enum err store_key_description(struct store *store, int64_t row, char **ret);
+/** Overwrite the sealed material, then remove the key with its backing keys, aliases and tags. */
+enum err store_key_destroy(struct store *store, int64_t row);
+/** Keys of an account and region in order of creation, behind @after; at most @limit (@ret has room). */
+enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,
+	struct store_key *ret, size_t *ret_count);
+/** One enabled key whose automatic rotation is due at @now. ERR_NOT_FOUND: none. */
+enum err store_key_due_rotation(struct store *store, uint64_t now, struct store_key *ret);
+/** One key whose waiting period is over at @now. ERR_NOT_FOUND: none. */
+enum err store_key_due_deletion(struct store *store, uint64_t now, struct store_key *ret);
+/** The earliest moment at which one of the two above has work; UINT64_MAX: never. */
+enum err store_key_next_due(struct store *store, uint64_t *ret);
+
+enum err store_tag_insert(struct store *store, int64_t key, const char *name, const char *value);
+
+/* ---- Backing keys ---- */
+
+enum backing_rotation { BACKING_FIRST, BACKING_AUTOMATIC, BACKING_ON_DEMAND };
+
+struct store_backing {
+	int64_t seq; /* ascending */
+	int64_t key;
+	uint8_t id[UUID_SIZE];
+	char material_id[STORE_MATERIAL_ID_SIZE];
+	enum backing_rotation rotation;
+	uint64_t created;
+};
+
+enum err store_backing_insert(
+	struct store *store, const struct store_backing *backing, const void *sealed, size_t sealed_len);
+/** ERR_NOT_FOUND. */
+enum err store_backing_find(struct store *store, int64_t key, const uint8_t id[UUID_SIZE], struct store_backing *ret);
+/** The sealed material; ERR_NOT_FOUND, ERR_KEYSTORE when it is larger than @size. */
+enum err store_backing_sealed(
+	struct store *store, int64_t key, const uint8_t id[UUID_SIZE], void *buf, size_t size, size_t *ret_len);
+/** In order of creation, behind @after. @rotations_only leaves the first one out. */
+enum err store_backing_list(struct store *store, int64_t key, int rotations_only, int64_t after, size_t limit,
+	struct store_backing *ret, size_t *ret_count);
+/** Does any key still have this backing key? */
+enum err store_backing_exists(struct store *store, const uint8_t id[UUID_SIZE], int *ret);
+
+/* ---- Aliases ---- */
+
+struct store_alias {
+	char account[STORE_ACCOUNT_SIZE];
+	char region[STORE_REGION_SIZE];
+	char name[STORE_ALIAS_SIZE]; /* with "alias/" */
+	int64_t key;
+	uint8_t key_id[UUID_SIZE]; /* filled in on reading */
+	int key_multi_region;
+	uint64_t created, updated;
+};
+
+enum err store_alias_insert(struct store *store, const struct store_alias *alias); /* ERR_EXISTS */
+enum err store_alias_find(
+	struct store *store, const char *account, const char *region, const char *name, struct store_alias *ret);
+enum err store_alias_retarget(struct store *store, const struct store_alias *alias); /* key and updated */
+enum err store_alias_delete(struct store *store, const struct store_alias *alias);
+/** In order of names, behind @after ("" at first). @key 0: of all keys. */
+enum err store_alias_list(struct store *store, const char *account, const char *region, int64_t key, const char *after,
+	size_t limit, struct store_alias *ret, size_t *ret_count);
+enum err store_alias_count(struct store *store, int64_t key, size_t *ret);
+
+/* ---- Access keys ---- */
+
+struct store_access_key {
+	char id[STORE_ACCESS_KEY_ID_SIZE];
+	char account[STORE_ACCOUNT_SIZE];
+	char arn[STORE_ARN_SIZE];
+	uint64_t created;
+	uint8_t sealed[128];
+	size_t sealed_len;
+};
+
+enum err store_access_key_insert(struct store *store, const struct store_access_key *key); /* ERR_EXISTS */
+enum err store_access_key_find(struct store *store, const char *id, struct store_access_key *ret);
+enum err store_access_key_list(
+	struct store *store, enum err (*each)(void *context, const struct store_access_key *key), void *context);
+enum err store_access_key_delete(struct store *store, const char *id); /* ERR_NOT_FOUND */
+
+/* ---- Audit records ---- */
+
+struct store_audit {
+	uint64_t time;
+	const char *account;
+	const char *key_arn; /* NULL: about no key */
+	const char *operation;
+	const char *error; /* exception name; NULL: success */
+	const char *record;
+};
+
+struct store_audit_filter {
+	uint64_t from, to;     /* from ≤ time < to; to 0 = open */
+	const char *key_arn;   /* NULL: any */
+	const char *operation; /* NULL: any */
+	const char *error;     /* NULL: any; "": only successes */
+	size_t limit;          /* the newest so many; 0 = all */
+};
+
+enum err store_audit_insert(struct store *store, const struct store_audit *record);
+/** Newest last. The store may not be used from @each. */
+enum err store_audit_list(struct store *store, const struct store_audit_filter *filter,
+	enum err (*each)(void *context, const char *record), void *context);
+
+#endif
