@@ -29,6 +29,7 @@
 #define LABEL_KEYSTORE_SEAL   "signetfs/1/keystore-seal"
 #define LABEL_KEYSTORE_VERIFY "signetfs/1/keystore-verify"
 /* inside the KMS: from the keystore secret: marker and token authentication */
-#define LABEL_KMS_TOKENS "signetfs/1/kms-tokens"
+#define LABEL_KMS_TOKENS      "signetfs/1/kms-tokens"
+#define LABEL_KMS_BLOB_HEADER "signetfs/1/kms-header-tag" /* authenticates the header of a ciphertext blob */
 
 #endif
