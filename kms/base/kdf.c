@@ -120,12 +120,18 @@ static int scrypt_within_bounds(const struct kdf_scrypt_params *p)
 	       p->p <= 16 && 128 * p->n * p->r <= SCRYPT_MEMORY;
 }
 
+enum err kdf_scrypt_check(const struct kdf_scrypt_params *params)
+{
+	if (scrypt_within_bounds(params))
+		return ERR_OK;
+	return err_fail(ERR_LIMIT, "scrypt parameters N=%llu r=%u p=%u are out of bounds",
+		(unsigned long long)params->n, params->r, params->p);
+}
+
 enum err kdf_scrypt(const void *pass, size_t pass_len, const void *salt, size_t salt_len,
 	const struct kdf_scrypt_params *params, void *ret, size_t len)
 {
-	if (!scrypt_within_bounds(params))
-		return err_fail(ERR_LIMIT, "scrypt parameters N=%llu r=%u p=%u are out of bounds",
-			(unsigned long long)params->n, params->r, params->p);
+	TRY(kdf_scrypt_check(params));
 	if (EVP_PBE_scrypt(pass, pass_len, salt, salt_len, params->n, params->r, params->p,
 		    SCRYPT_MEMORY + (SCRYPT_MEMORY >> 3), ret, len) != 1)
 		return err_fail(ERR_NO_MEMORY, "scrypt needs %llu MiB of memory and did not get them",

@@ -25,6 +25,8 @@
 #define LABEL_WRAP_DATA_KEY "signetfs/1/wrap-data-key"
 /* inside the KMS: from a backing key, salt = the blob's random value */
 #define LABEL_KMS_BLOB "signetfs/1/kms-blob"
+/* inside the KMS: from a key file, salt = the keystore's root key salt: the root key */
+#define LABEL_ROOT_KEY_FILE "signetfs/1/root-key-file"
 /* inside the KMS: from the root key, salt = keystore id */
 #define LABEL_KEYSTORE_SEAL   "signetfs/1/keystore-seal"
 #define LABEL_KEYSTORE_VERIFY "signetfs/1/keystore-verify"
