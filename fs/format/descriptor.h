@@ -20,12 +20,13 @@ struct descriptor {
 	uint32_t format; /* 1 */
 	uint8_t volume_id[VOLUME_ID_SIZE];
 	enum name_mode names;
-	int bucket_keys;             /* 0: every file is a KMS call of its own */
-	uint32_t header_length;      /* of every file: multiple of 512 */
-	uint64_t lifetime_seconds;   /* of a bucket key */
+	int bucket_keys;           /* 0: every file is a KMS call of its own */
+	uint32_t header_length;    /* of every file: multiple of 512 */
+	uint64_t lifetime_seconds; /* of a bucket key */
 	uint64_t lifetime_files;
 	uint64_t cache_seconds;
-	char endpoint[DESCRIPTOR_ENDPOINT_MAX + 1]; /* where the KMS was at init; an option or configuration overrides */
+	char endpoint[DESCRIPTOR_ENDPOINT_MAX +
+		      1]; /* where the KMS was at init; an option or configuration overrides */
 	char region[64];
 	char key_id[DESCRIPTOR_KEY_ID_MAX + 1]; /* as the person named it: new bucket keys are asked for by it */
 	struct kms_wrapped_key volume_key;
@@ -41,7 +42,7 @@ enum err descriptor_encode(const struct descriptor *d, const struct volume_key *
 enum err descriptor_decode(const char *what, const char *text, size_t len, struct descriptor *ret);
 
 /** ERR_VAULT when the MAC is wrong: edited, or from another vault. */
-enum err descriptor_verify(const char *what, const char *text, size_t len, const struct descriptor *d,
-	const struct volume_key *key);
+enum err descriptor_verify(
+	const char *what, const char *text, size_t len, const struct descriptor *d, const struct volume_key *key);
 
 #endif

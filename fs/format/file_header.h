@@ -29,8 +29,8 @@ struct file_header {
 	uint32_t flags;
 	uint8_t volume_id[VOLUME_ID_SIZE];
 	uint8_t file_id[FILE_ID_SIZE];
-	uint64_t size;    /* plaintext bytes when the header was last written */
-	uint64_t session; /* that wrote it */
+	uint64_t size;                                   /* plaintext bytes when the header was last written */
+	uint64_t session;                                /* that wrote it */
 	uint8_t wrapped_data_key[WRAPPED_DATA_KEY_SIZE]; /* zero for WRAP_KMS */
 	struct bucket_id bucket;
 	struct kms_wrapped_key kms_key; /* the wrapped bucket key; the wrapped data key for WRAP_KMS */
@@ -47,12 +47,11 @@ enum err file_header_key(const struct data_key *key, const uint8_t file_id[FILE_
 /** Smallest header length (a multiple of 512) that holds such an ARN and blob; ERR_LIMIT beyond FILE_HEADER_MAX. */
 enum err file_header_length_for(size_t arn_len, size_t blob_len, size_t *ret_len);
 
-/** Encode into exactly @length bytes, MAC included. ERR_LIMIT when the ARN and blob do not fit: re-encrypting into a vault with longer headers is the way out. */
-enum err file_header_encode(
-	const struct file_header *h, const struct header_key *key, uint8_t *out, size_t length);
+/** Encode into exactly @length bytes, MAC included. ERR_LIMIT, @out untouched, when the ARN and blob do not fit: copying into a vault with longer headers is the way out. */
+enum err file_header_encode(const struct file_header *h, const struct header_key *key, uint8_t *out, size_t length);
 
 /**
- * Pick the fields apart without any key: ERR_FORMAT for what is malformed, ERR_UNSUPPORTED for a version, suite, wrap or flag that
+ * Pick the fields apart without any key: ERR_FORMAT for what is malformed, ERR_UNSUPPORTED for a version, suite, wrap (WRAP_CUSTOMER included) or flag that
  * this program does not know. Nothing in *ret is authenticated yet: use it only to get the data key.
  */
 enum err file_header_decode(const uint8_t *in, size_t length, struct file_header *ret);
