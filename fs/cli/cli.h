@@ -47,6 +47,9 @@ int cli_wrong_usage(const char *command, const char *fmt, ...) __attribute__((fo
  */
 int cli_fail(enum err e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** As cli_fail(), but the sentence is complete as it stands. */
+int cli_refused(enum err e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /** Writes to stderr, one line a report; REPORT_DEBUG only when SIGNETFS_DEBUG is set. */
 const struct reporter *cli_reporter(void);
 
@@ -59,6 +62,7 @@ enum cli_option_type {
 	CLI_FLAG,    /* int *: set to 1 */
 	CLI_TEXT,    /* const char **: points into argv */
 	CLI_TEXTS,   /* struct cli_texts *: may be given several times */
+	CLI_WORDS,   /* struct cli_texts *: one or more words, up to the next option */
 	CLI_NUMBER,  /* uint64_t *: decimal */
 	CLI_SECONDS, /* uint64_t *: "300", "300s", "5m", "2h", "7d" */
 	CLI_CHOICE,  /* int *: index of the word in @argument ("on|off") */
@@ -108,19 +112,21 @@ enum cli_setting {
 	CLI_SET_REGION,        /* NULL unless given */
 	CLI_SET_KEYSTORE,      /* never NULL after cli_settings_load() */
 	CLI_SET_ROOT_KEY,      /* never NULL after cli_settings_load(): "passphrase" by default */
-	CLI_SET_ACCESS_KEY_ID, /* NULL unless given; so are the next three */
+	CLI_SET_ACCESS_KEY_ID, /* NULL unless given; so are the rest */
 	CLI_SET_SECRET_ACCESS_KEY,
 	CLI_SET_SESSION_TOKEN,
 	CLI_SET_CA_FILE,
-	CLI_SET_MOUNT_OPTIONS, /* [mount] options, as behind -o; NULL unless given */
+	CLI_SET_INSECURE_HTTP, /* "yes": permit http:// to another machine */
+	CLI_SET_MOUNT_OPTIONS, /* [mount] options, as behind -o */
 	CLI_SET_COUNT,
 };
 
-enum { CLI_SETTINGS_OPTIONS = 10 };
+enum { CLI_SETTINGS_OPTIONS = 12 };
 
 /** Zero-initialise; cli_settings_free() in the end (AUTO_SETTINGS). */
 struct cli_settings {
 	const char *config_file;                         /* --config */
+	int insecure_http;                               /* --insecure-http */
 	const char *given[CLI_SET_COUNT];                /* options, from cli_parse() */
 	char *value[CLI_SET_COUNT];                      /* secret_alloc(); after cli_settings_load() */
 	struct cli_option options[CLI_SETTINGS_OPTIONS]; /* what cli_settings_options() returns */

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static const struct {
+static const struct outcome {
 	enum err error;
 	enum cli_exit code;
 	const char *next; /* what the person can do; NULL where the error's own text says it */
@@ -34,6 +34,9 @@ static const struct {
 	{ERR_KMS_SIGNATURE_MISMATCH, CLI_ACCESS_DENIED, "Check the secret access key, and this machine's clock."},
 	{ERR_KMS_UNRECOGNIZED_CLIENT, CLI_ACCESS_DENIED, "Check the access key id."},
 	{ERR_KMS_INVALID_GRANT_TOKEN, CLI_ACCESS_DENIED, NULL},
+	{ERR_KMS_INVALID_CIPHERTEXT, CLI_FAILED,
+		"The ciphertext was changed, is of another key, or the encryption context is not the one it was made "
+		"with."},
 	{ERR_VAULT, CLI_VAULT_DAMAGED,
 		"Nothing was changed. A copy of signetfs.ini from a backup of this vault mends a damaged one."},
 	{ERR_TAMPERED, CLI_VAULT_DAMAGED, "Nothing was changed. Restore what is named above from a backup."},
@@ -43,22 +46,31 @@ static const struct {
 	{ERR_UNSUPPORTED, CLI_FAILED, "It may have been written by a newer signetfs: try with that version."},
 };
 
-enum cli_exit cli_exit_code(enum err e)
+static const struct outcome *find(enum err e)
 {
-	if (e == ERR_OK)
-		return CLI_DONE;
 	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
 		if (outcomes[i].error == e)
-			return outcomes[i].code;
-	return CLI_FAILED;
+			return &outcomes[i];
+	return NULL;
 }
 
-static const char *next_step(enum err e)
+enum cli_exit cli_exit_code(enum err e)
 {
-	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
-		if (outcomes[i].error == e)
-			return outcomes[i].next;
-	return NULL;
+	const struct outcome *o = find(e);
+
+	if (e == ERR_OK)
+		return CLI_DONE;
+	return o ? o->code : CLI_FAILED;
+}
+
+/* Print the next step, if there is one; returns the exit code. */
+static int advise(enum err e)
+{
+	const struct outcome *o = find(e);
+
+	if (o && o->next)
+		fprintf(stderr, "%s\n", o->next);
+	return cli_exit_code(e);
 }
 
 __attribute__((format(printf, 2, 0))) static void say(const char *behind, const char *fmt, va_list args)
@@ -96,15 +108,22 @@ int cli_wrong_usage(const char *command, const char *fmt, ...)
 
 int cli_fail(enum err e, const char *fmt, ...)
 {
-	const char *next = next_step(e);
 	va_list args;
 
 	va_start(args, fmt);
 	say(err_text(e), fmt, args);
 	va_end(args);
-	if (next)
-		fprintf(stderr, "%s\n", next);
-	return cli_exit_code(e);
+	return advise(e);
+}
+
+int cli_refused(enum err e, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(NULL, fmt, args);
+	va_end(args);
+	return advise(e);
 }
 
 static void emit(void *context, enum report_level level, const char *text)

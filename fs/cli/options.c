@@ -96,6 +96,7 @@ static enum err set_option(const struct cli_option *o, const char *value)
 		*(const char **)o->target = value;
 		return ERR_OK;
 	case CLI_TEXTS:
+	case CLI_WORDS:
 		return add_text(o->target, value);
 	case CLI_NUMBER:
 		return cli_parse_number(value, o->target);
@@ -186,6 +187,8 @@ static int apply(struct parse *p, const struct cli_option *o, const char *shown,
 	}
 	enum err e = set_option(o, value);
 
+	while (e == ERR_OK && o->type == CLI_WORDS && p->next + 1 < p->argc && p->argv[p->next + 1][0] != '-')
+		e = set_option(o, p->argv[++p->next]);
 	return e == ERR_OK ? -1 : cli_wrong_usage(p->command, "option %s: %s", shown, err_text(e));
 }
 

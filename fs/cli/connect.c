@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/cli/cli.h"
+
+#include <string.h>
+#include <unistd.h>
+#include "kms/wire/client.h"
+#include "kms/wire/endpoint.h"
+
+/* The commonest first mistake deserves its own words rather than the agent's. */
+static enum err check_keystore(const struct cli_settings *s)
+{
+	const char *keystore = cli_setting(s, CLI_SET_KEYSTORE);
+
+	if (access(keystore, F_OK) == 0)
+		return ERR_OK;
+	return err_fail(ERR_NOT_FOUND,
+		"there is no keystore at %s; make one with \"signetfs kms init\", or name yours with --keystore",
+		keystore);
+}
+
+enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
+{
+	const char *endpoint = cli_setting(s, CLI_SET_ENDPOINT);
+	const char *insecure = cli_setting(s, CLI_SET_INSECURE_HTTP);
+	const struct wire_client_config config = {
+		.endpoint = endpoint ? endpoint : "agent",
+		.region = cli_setting(s, CLI_SET_REGION),
+		.access_key_id = cli_setting(s, CLI_SET_ACCESS_KEY_ID),
+		.secret_access_key = cli_setting(s, CLI_SET_SECRET_ACCESS_KEY),
+		.session_token = cli_setting(s, CLI_SET_SESSION_TOKEN),
+		.ca_file = cli_setting(s, CLI_SET_CA_FILE),
+		.insecure_http = insecure && strcmp(insecure, "yes") == 0,
+		.agent =
+			{
+				.keystore = cli_setting(s, CLI_SET_KEYSTORE),
+				.root_key = cli_setting(s, CLI_SET_ROOT_KEY),
+				.region = cli_setting(s, CLI_SET_REGION),
+			},
+	};
+	struct endpoint parsed;
+
+	TRY(endpoint_parse(config.endpoint, &parsed));
+	if (parsed.kind == ENDPOINT_AGENT)
+		TRY(check_keystore(s));
+	return wire_client_connect(&config, ret);
+}
+
+void cli_kms_close_auto(struct kms **kms)
+{
+	kms_close(*kms);
+}

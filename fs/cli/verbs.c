@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/cli/verbs.h"
+
+#include <string.h>
+
+/* Options that several operations share. */
+#define KEY_ID                                                                                                         \
+	{                                                                                                              \
+		"key-id", "KeyId", VERB_STRING, 1                                                                      \
+	}
+#define KEY_ID_OPTIONAL                                                                                                \
+	{                                                                                                              \
+		"key-id", "KeyId", VERB_STRING, 0                                                                      \
+	}
+#define CONTEXT                                                                                                        \
+	{                                                                                                              \
+		"encryption-context", "EncryptionContext", VERB_MAP, 0                                                 \
+	}
+#define GRANT_TOKENS                                                                                                   \
+	{                                                                                                              \
+		"grant-tokens", "GrantTokens", VERB_LIST, 0                                                            \
+	}
+#define ALGORITHM                                                                                                      \
+	{                                                                                                              \
+		"encryption-algorithm", "EncryptionAlgorithm", VERB_STRING, 0                                          \
+	}
+#define DRY_RUN                                                                                                        \
+	{                                                                                                              \
+		"dry-run", "DryRun", VERB_BOOLEAN, 0                                                                   \
+	}
+#define PAGE                                                                                                           \
+	{"limit", "Limit", VERB_INTEGER, 0},                                                                           \
+	{                                                                                                              \
+		"marker", "Marker", VERB_STRING, 0                                                                     \
+	}
+#define DATA_KEY                                                                                                       \
+	KEY_ID, CONTEXT, {"number-of-bytes", "NumberOfBytes", VERB_INTEGER, 0},                                        \
+		{"key-spec", "KeySpec", VERB_STRING, 0}, GRANT_TOKENS, DRY_RUN
+
+const struct verb verbs[] = {
+	{"create-key", "CreateKey", "make a KMS key", NULL,
+		{{"description", "Description", VERB_STRING, 0}, {"key-spec", "KeySpec", VERB_STRING, 0},
+			{"key-usage", "KeyUsage", VERB_STRING, 0}, {"origin", "Origin", VERB_STRING, 0},
+			{"customer-master-key-spec", "CustomerMasterKeySpec", VERB_STRING, 0},
+			{"policy", "Policy", VERB_STRING, 0},
+			{"bypass-policy-lockout-safety-check", "BypassPolicyLockoutSafetyCheck", VERB_BOOLEAN, 0},
+			{"tags", "Tags", VERB_TAGS, 0}, {"multi-region", "MultiRegion", VERB_BOOLEAN, 0}}},
+	{"describe-key", "DescribeKey", "what the KMS knows of a key", NULL, {KEY_ID, GRANT_TOKENS}},
+	{"list-keys", "ListKeys", "all keys", "Keys", {PAGE}},
+	{"enable-key", "EnableKey", "make a disabled key usable again", NULL, {KEY_ID}},
+	{"disable-key", "DisableKey", "make a key unusable until it is enabled", NULL, {KEY_ID}},
+	{"update-key-description", "UpdateKeyDescription", "change a key's description", NULL,
+		{KEY_ID, {"description", "Description", VERB_STRING, 1}}},
+	{"create-alias", "CreateAlias", "give a key a name", NULL,
+		{{"alias-name", "AliasName", VERB_STRING, 1}, {"target-key-id", "TargetKeyId", VERB_STRING, 1}}},
+	{"update-alias", "UpdateAlias", "point a name at another key", NULL,
+		{{"alias-name", "AliasName", VERB_STRING, 1}, {"target-key-id", "TargetKeyId", VERB_STRING, 1}}},
+	{"delete-alias", "DeleteAlias", "remove a name; the key stays", NULL,
+		{{"alias-name", "AliasName", VERB_STRING, 1}}},
+	{"list-aliases", "ListAliases", "all names, or those of one key", "Aliases", {KEY_ID_OPTIONAL, PAGE}},
+	{"generate-data-key", "GenerateDataKey", "a new data key, plain and encrypted", NULL, {DATA_KEY}},
+	{"generate-data-key-without-plaintext", "GenerateDataKeyWithoutPlaintext", "a new data key, encrypted only",
+		NULL, {DATA_KEY}},
+	{"generate-random", "GenerateRandom", "random bytes", NULL,
+		{{"number-of-bytes", "NumberOfBytes", VERB_INTEGER, 0},
+			{"custom-key-store-id", "CustomKeyStoreId", VERB_STRING, 0}}},
+	{"encrypt", "Encrypt", "encrypt up to 4096 bytes", NULL,
+		{KEY_ID, {"plaintext", "Plaintext", VERB_BLOB, 1}, CONTEXT, GRANT_TOKENS, ALGORITHM, DRY_RUN}},
+	{"decrypt", "Decrypt", "decrypt what the KMS encrypted", NULL,
+		{{"ciphertext-blob", "CiphertextBlob", VERB_BLOB, 1}, KEY_ID_OPTIONAL, CONTEXT, GRANT_TOKENS, ALGORITHM,
+			DRY_RUN}},
+	{"re-encrypt", "ReEncrypt", "encrypt anew under another key, inside the KMS", NULL,
+		{{"ciphertext-blob", "CiphertextBlob", VERB_BLOB, 1},
+			{"source-encryption-context", "SourceEncryptionContext", VERB_MAP, 0},
+			{"source-key-id", "SourceKeyId", VERB_STRING, 0},
+			{"destination-key-id", "DestinationKeyId", VERB_STRING, 1},
+			{"destination-encryption-context", "DestinationEncryptionContext", VERB_MAP, 0},
+			{"source-encryption-algorithm", "SourceEncryptionAlgorithm", VERB_STRING, 0},
+			{"destination-encryption-algorithm", "DestinationEncryptionAlgorithm", VERB_STRING, 0},
+			GRANT_TOKENS, DRY_RUN}},
+	{"enable-key-rotation", "EnableKeyRotation", "rotate a key's material automatically", NULL,
+		{KEY_ID, {"rotation-period-in-days", "RotationPeriodInDays", VERB_INTEGER, 0}}},
+	{"disable-key-rotation", "DisableKeyRotation", "stop automatic rotation", NULL, {KEY_ID}},
+	{"get-key-rotation-status", "GetKeyRotationStatus", "is a key rotated, and when next", NULL, {KEY_ID}},
+	{"rotate-key-on-demand", "RotateKeyOnDemand", "rotate a key's material now", NULL, {KEY_ID}},
+	{"list-key-rotations", "ListKeyRotations", "rotations that took place", "Rotations",
+		{KEY_ID, {"include-key-material", "IncludeKeyMaterial", VERB_STRING, 0}, PAGE}},
+	{"schedule-key-deletion", "ScheduleKeyDeletion", "destroy a key after 7 to 30 days", NULL,
+		{KEY_ID, {"pending-window-in-days", "PendingWindowInDays", VERB_INTEGER, 0}}},
+	{"cancel-key-deletion", "CancelKeyDeletion", "keep a key that was to be destroyed", NULL, {KEY_ID}},
+	{NULL, NULL, NULL, NULL, {{NULL, NULL, VERB_STRING, 0}}},
+};
+
+const struct verb *verb_find(const char *name)
+{
+	for (const struct verb *v = verbs; v->name; v++)
+		if (strcmp(v->name, name) == 0)
+			return v;
+	return NULL;
+}

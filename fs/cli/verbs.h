@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_CLI_VERBS_H
+#define SIGNETFS_CLI_VERBS_H
+
+/*
+ * `signetfs kms VERB`: the operations of AWS KMS under the names and options of the AWS CLI, all from one table (verbs.c). What
+ * an operation means, its limits and its checks are the KMS's; here are only spellings.
+ */
+
+#include <jansson.h>
+#include "fs/cli/cli.h"
+
+enum verb_type {
+	VERB_STRING,
+	VERB_INTEGER,
+	VERB_BOOLEAN, /* --x and --no-x */
+	VERB_BLOB,    /* base64, or fileb://PATH for raw bytes */
+	VERB_MAP,     /* k=v,k2=v2 or JSON: string to string */
+	VERB_LIST,    /* words or a JSON array of strings */
+	VERB_TAGS,    /* TagKey=k,TagValue=v … or JSON */
+};
+
+struct verb_option {
+	const char *flag;   /* "key-id"; NULL ends the list */
+	const char *member; /* "KeyId" */
+	enum verb_type type;
+	int required;
+};
+
+enum { VERB_OPTIONS_MAX = 12 };
+
+struct verb {
+	const char *name;      /* "describe-key"; NULL ends the table */
+	const char *operation; /* "DescribeKey" */
+	const char *help;
+	const char *pages; /* the list member of a paginated answer, or NULL */
+	struct verb_option options[VERB_OPTIONS_MAX];
+};
+
+extern const struct verb verbs[];
+const struct verb *verb_find(const char *name);
+
+/** A command function: argv[0] is the verb. */
+int verb_run(int argc, char **argv);
+
+/**
+ * What a person wrote → the JSON value of the request. `file://PATH` and `fileb://PATH` are read first. @words has one item except for lists
+ * and tags. ERR_USAGE, ERR_NOT_FOUND, ERR_SYSTEM, … with a text about the value.
+ */
+enum err verb_value(enum verb_type type, const struct cli_texts *words, json_t **ret);
+/** --cli-input-json: JSON text or file://PATH; an object. */
+enum err verb_input_json(const char *text, json_t **ret);
+
+/** For people: aligned fields, tables for lists, dates as UTC. */
+void verb_show(const json_t *response, FILE *out);
+
+#endif
