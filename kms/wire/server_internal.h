@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_WIRE_SERVER_INTERNAL_H
+#define SIGNETFS_WIRE_SERVER_INTERNAL_H
+
+/* What server.c (daemons, connections, time) and server_request.c (one request) share. */
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include "kms/wire/server.h"
+#include "kms/wire/text.h"
+
+enum { SERVER_MAX_LISTENERS = 16 };
+
+/*
+ * Invariants, under @lock: 1. @peers is the chain of all open connections. 2. A peer's fd is open while it is in the chain.
+ */
+struct wire_server {
+	struct wire_server_config config;
+	const struct clock *clock;
+	struct {
+		struct MHD_Daemon *daemon;
+		struct listener listener;
+		int quiesced_fd; /* the daemon's own copy, ours again once it accepts no more */
+	} listening[SERVER_MAX_LISTENERS];
+	size_t listening_count;
+	struct MHD_Daemon *adopting; /* NULL until the first adopted connection */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	int stopping;
+	struct peer *peers;
+	atomic_uint active; /* requests begun and not completed */
+	atomic_int draining;
+	pthread_t maintenance;
+};
+
+/** One connection. Fixed when it is opened, but for the time and the links. */
+struct peer {
+	struct peer *next, **link;
+	int fd;
+	int local; /* known by uid, not by signature */
+	uint32_t uid;
+	char address[64];
+	uint64_t last_done; /* monotonic: when it was opened or last completed a request; under the server's lock */
+};
+
+/** Called by libmicrohttpd for every request, several times: first with the headers, then for the body, then to answer. */
+enum MHD_Result server_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *upload, size_t *upload_len, void **request);
+void server_request_completed(
+	void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode how);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kms/wire/server_internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "kms/base/encode.h"
+#include "kms/base/json.h"
+#include "kms/base/random.h"
+#include "kms/base/secret.h"
+#include "kms/wire/sigv4.h"
+
+#define CONTENT_TYPE  "application/x-amz-json-1.1"
+#define TARGET_PREFIX "TrentService."
+
+/* Bodies over WIRE_BODY_MAX are read and dropped up to here, so that the client hears the answer; beyond, the line is cut. */
+enum { DISCARD_MAX = 1024 * 1024, OPERATION_SIZE = 65 };
+
+/* One request on its way in. */
+struct request {
+	struct text body; /* fails with ERR_LIMIT beyond WIRE_BODY_MAX */
+	size_t received;
+};
+
+/* The same with its headers, while it is being answered. */
+struct exchange {
+	struct wire_server *server;
+	struct MHD_Connection *connection;
+	const struct peer *peer;
+	const struct request *request;
+	struct sigv4_header headers[SIGV4_MAX_HEADERS];
+	size_t header_count;
+	int too_many_headers;
+	char operation[OPERATION_SIZE];
+	struct engine_caller caller;
+};
+
+static const struct peer *peer_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+/* ---- Answers ---- */
+
+/* @text is secret_heap memory and is given away. */
+static enum MHD_Result respond(
+	const struct exchange *x, unsigned status, const char *request_id, char *text, size_t len)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer_with_free_callback(len, text, secret_heap_free);
+	enum MHD_Result result;
+
+	if (!r) {
+		secret_heap_free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(r, "Content-Type", CONTENT_TYPE);
+	MHD_add_response_header(r, "x-amzn-RequestId", request_id);
+	if (atomic_load(&x->server->draining))
+		MHD_add_response_header(r, "Connection", "close");
+	result = MHD_queue_response(x->connection, status, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+static enum MHD_Result respond_json(
+	const struct exchange *x, unsigned status, const char *request_id, const json_t *body)
+{
+	size_t len = 0;
+	char *text = body ? json_text(body, &len) : secret_heap_strdup("");
+
+	return text ? respond(x, status, request_id, text, len) : MHD_NO;
+}
+
+static enum MHD_Result respond_exception(const struct exchange *x, unsigned status, const char *request_id,
+	const char *type, const char *member, const char *message)
+{
+	json_t *body AUTO_JSON = json_pack("{s:s}", "__type", type);
+
+	if (!body || (message[0] && json_object_set_new(body, member, json_string(message)) != 0))
+		return MHD_NO;
+	return respond_json(x, status, request_id, body);
+}
+
+static enum MHD_Result respond_error(const struct exchange *x, enum err e, const char *message, const char *request_id)
+{
+	const char *member = e == ERR_KMS_ACCESS_DENIED ? "Message" : "message";
+
+	return respond_exception(x, (unsigned)err_to_http_status(e), request_id, err_to_exception(e), member, message);
+}
+
+static void new_request_id(char ret[UUID_TEXT + 1])
+{
+	uint8_t id[UUID_SIZE];
+
+	random_uuid(id);
+	encode_uuid(id, ret);
+}
+
+/* Refused before an operation began. Who it was is as far as we know: over TCP nothing is proven yet. */
+static enum MHD_Result refuse(struct exchange *x, enum err e, const char *message)
+{
+	char id[UUID_TEXT + 1], text[1024];
+
+	/* The engine may fail on its way and leave a text of its own. */
+	snprintf(text, sizeof(text), "%s", message);
+	new_request_id(id);
+	engine_audit_refusal(x->server->config.engine, &x->caller, x->operation, e, text, id);
+	return respond_error(x, e, text, id);
+}
+
+static enum MHD_Result respond_outside(const struct exchange *x, unsigned status, const char *type)
+{
+	char id[UUID_TEXT + 1];
+
+	new_request_id(id);
+	return respond_exception(x, status, id, type, "message", "");
+}
+
+static enum MHD_Result respond_health(const struct exchange *x)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer(3, (void *)(uintptr_t) "ok\n", MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result result;
+
+	if (!r)
+		return MHD_NO;
+	MHD_add_response_header(r, "Content-Type", "text/plain");
+	result = MHD_queue_response(x->connection, MHD_HTTP_OK, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+/* ---- The request's parts ---- */
+
+static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct exchange *x = context;
+
+	(void)kind;
+	if (x->header_count == SIGV4_MAX_HEADERS) {
+		x->too_many_headers = 1;
+		return MHD_NO;
+	}
+	x->headers[x->header_count++] = (struct sigv4_header){name, value ? value : ""};
+	return MHD_YES;
+}
+
+static const char *header(const struct exchange *x, const char *name)
+{
+	for (size_t i = 0; i < x->header_count; i++)
+		if (!strcasecmp(x->headers[i].name, name))
+			return x->headers[i].value;
+	return "";
+}
+
+/* "TrentService.Decrypt"; anything else leaves the operation empty. The name's form keeps the audit trail clean. */
+static void read_operation(struct exchange *x)
+{
+	const char *target = header(x, "X-Amz-Target");
+	size_t prefix = strlen(TARGET_PREFIX), len;
+
+	if (strncmp(target, TARGET_PREFIX, prefix) != 0)
+		return;
+	len = strspn(target + prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+	if (target[prefix + len] || len >= sizeof(x->operation))
+		return;
+	memcpy(x->operation, target + prefix, len + 1);
+}
+
+static int is_amazon_json(const char *content_type)
+{
+	size_t len = strlen(CONTENT_TYPE);
+
+	return !strncasecmp(content_type, CONTENT_TYPE, len) && (!content_type[len] || strchr("; ", content_type[len]));
+}
+
+/* ---- Who calls ---- */
+
+static void describe_caller(struct exchange *x)
+{
+	snprintf(x->caller.source_ip, sizeof(x->caller.source_ip), "%s", x->peer->address);
+	snprintf(x->caller.user_agent, sizeof(x->caller.user_agent), "%s", header(x, "User-Agent"));
+}
+
+/* Our own client names its region in a header of its own: there is no signature to carry it. */
+static enum err identify_local(struct exchange *x)
+{
+	const char *region = header(x, "X-Signetfs-Region");
+
+	TRY(engine_caller_for_uid(x->server->config.engine, x->peer->uid, &x->caller));
+	describe_caller(x);
+	if (strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(region) ||
+		strlen(region) >= sizeof(x->caller.region))
+		return err_fail(ERR_KMS_VALIDATION, "X-Signetfs-Region is no region name");
+	if (region[0])
+		snprintf(x->caller.region, sizeof(x->caller.region), "%s", region);
+	return ERR_OK;
+}
+
+static enum err check_signature(struct exchange *x, const struct sigv4_request *request,
+	const struct sigv4_claim *claim, struct engine_access_key *key)
+{
+	TRY(engine_find_access_key(x->server->config.engine, claim->access_key_id, key));
+	/* Long-lived keys have no token, and no other kind is handed out. */
+	if (header(x, "X-Amz-Security-Token")[0])
+		return err_fail(ERR_KMS_UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.");
+	TRY(sigv4_verify(request, claim, key->secret));
+	memcpy(x->caller.account, key->account, sizeof(x->caller.account));
+	memcpy(x->caller.arn, key->arn, sizeof(x->caller.arn));
+	return ERR_OK;
+}
+
+static enum err identify_signed(struct exchange *x)
+{
+	const struct clock *clock = x->server->clock;
+	struct sigv4_request request = {
+		"POST", "/", "", x->headers, x->header_count, text_str(&x->request->body), x->request->body.len};
+	struct engine_access_key key = {{0}, {0}, {0}};
+	struct sigv4_claim claim;
+	enum err e;
+
+	describe_caller(x);
+	TRY(sigv4_read_claim(&request, "kms", clock->wall(clock), &claim));
+	_Static_assert(sizeof(claim.access_key_id) <= sizeof(x->caller.access_key_id), "an access key id fits");
+	_Static_assert(sizeof(claim.scope.region) <= sizeof(x->caller.region), "a region fits");
+	memcpy(x->caller.access_key_id, claim.access_key_id, sizeof(claim.access_key_id));
+	memcpy(x->caller.region, claim.scope.region, sizeof(claim.scope.region));
+	e = check_signature(x, &request, &claim, &key);
+	secret_wipe(&key, sizeof(key));
+	if (e == ERR_KMS_UNRECOGNIZED_CLIENT)
+		return err_fail(e, "The security token included in the request is invalid.");
+	return e;
+}
+
+/* ---- One request ---- */
+
+static enum MHD_Result call_engine(struct exchange *x, const json_t *arguments)
+{
+	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
+	enum MHD_Result result;
+
+	engine_call(x->server->config.engine, &x->caller, x->operation, arguments, &reply);
+	if (reply.error == ERR_OK)
+		result = respond_json(x, MHD_HTTP_OK, reply.request_id, reply.body);
+	else
+		result = respond_error(x, reply.error, reply.message, reply.request_id);
+	json_decref(reply.body);
+	return result;
+}
+
+static enum MHD_Result answer_operation(struct exchange *x)
+{
+	json_t *arguments AUTO_JSON = NULL;
+	enum err e = x->peer->local ? identify_local(x) : identify_signed(x);
+
+	if (e != ERR_OK && err_to_http_status(e) == 500) {
+		report(x->server->config.reporter, REPORT_ERROR, "cannot tell who calls: %s", err_text(e));
+		return refuse(x, ERR_KMS_INTERNAL, "");
+	}
+	if (e != ERR_OK)
+		return refuse(x, e, err_text(e));
+	if (!x->operation[0] || !is_amazon_json(header(x, "Content-Type")))
+		return refuse(x, ERR_KMS_UNKNOWN_OPERATION, "");
+	/* The parser's own text may quote the body, and a body may hold a plaintext. */
+	e = json_parse(text_str(&x->request->body), x->request->body.len, &arguments);
+	if (e != ERR_OK || !json_is_object(arguments))
+		return refuse(x, ERR_KMS_SERIALIZATION, "The request body is not one well-formed JSON object.");
+	return call_engine(x, arguments);
+}
+
+static int has_query(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0;
+}
+
+static enum MHD_Result answer(struct wire_server *s, struct MHD_Connection *connection, const char *url,
+	const char *method, const struct request *r)
+{
+	struct exchange x = {.server = s, .connection = connection, .peer = peer_of(connection), .request = r};
+
+	assert(x.peer);
+	if (!strcmp(url, "/healthz") && (!strcmp(method, "GET") || !strcmp(method, "HEAD")))
+		return respond_health(&x);
+	if (strcmp(url, "/") != 0 || strcmp(method, "POST") != 0 || has_query(connection))
+		return respond_outside(&x, MHD_HTTP_NOT_FOUND, "UnknownOperationException");
+	if (r->received > WIRE_BODY_MAX)
+		return respond_outside(&x, MHD_HTTP_CONTENT_TOO_LARGE, "RequestEntityTooLargeException");
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &x);
+	if (x.too_many_headers)
+		return respond_outside(
+			&x, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderSectionTooLargeException");
+	read_operation(&x);
+	return answer_operation(&x);
+}
+
+static enum MHD_Result begin(struct wire_server *s, struct MHD_Connection *connection, void **ret)
+{
+	struct request *r;
+
+	if (!peer_of(connection))
+		return MHD_NO;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return MHD_NO;
+	text_init(&r->body, WIRE_BODY_MAX);
+	atomic_fetch_add(&s->active, 1);
+	*ret = r;
+	return MHD_YES;
+}
+
+enum MHD_Result server_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *upload, size_t *upload_len, void **request)
+{
+	struct request *r = *request;
+
+	(void)version;
+	if (!r)
+		return begin(context, connection, request);
+	if (!*upload_len)
+		return answer(context, connection, url, method, r);
+	r->received += *upload_len;
+	if (r->received > DISCARD_MAX)
+		return MHD_NO;
+	text_add(&r->body, upload, *upload_len);
+	*upload_len = 0;
+	return MHD_YES;
+}
+
+void server_request_completed(
+	void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode how)
+{
+	const struct peer *p = peer_of(connection);
+	struct wire_server *s = context;
+	struct request *r = *request;
+
+	(void)how;
+	if (!r)
+		return;
+	*request = NULL;
+	text_free(&r->body);
+	free(r);
+	atomic_fetch_sub(&s->active, 1);
+	if (!p)
+		return;
+	pthread_mutex_lock(&s->lock);
+	((struct peer *)(uintptr_t)p)->last_done = clock_system()->monotonic(clock_system());
+	pthread_mutex_unlock(&s->lock);
+}
