@@ -2,6 +2,7 @@
 #include "fs/format/names.h"
 #include "fs/format/names_internal.h"
 #include "kms/base/encode.h"
+#include "kms/base/io.h"
 #include "kms/base/xaes.h"
 
 #include <stdlib.h>
@@ -84,12 +85,12 @@ static enum err open_value(
 
 	if (len < XAES_OVERHEAD)
 		return err_fail(ERR_FORMAT, "an encrypted attribute of %zu bytes", len);
-	plain = secret_alloc(len - XAES_OVERHEAD + 1);
+	plain = malloc(len - XAES_OVERHEAD + 1);
 	if (!plain)
-		return err_fail(ERR_NO_MEMORY, "no locked memory for an attribute of %zu bytes", len);
+		return err_fail(ERR_NO_MEMORY, "no memory for an attribute of %zu bytes", len);
 	e = xaes_open(k->xattr_values, lower, strlen(lower), in, len, plain);
 	if (e != ERR_OK) {
-		secret_free(plain);
+		free(plain);
 		return e;
 	}
 	*ret = plain;
@@ -115,7 +116,7 @@ static enum err decode_long(const struct name_keys *k, const char *lower, const 
 {
 	char plain[XATTR_NAME_MAX_BYTES + 1] = USER_PREFIX;
 	char again[XATTR_NAME_MAX_BYTES + 1];
-	uint8_t *opened AUTO_SECRET = NULL;
+	uint8_t *opened AUTO_FREE = NULL;
 	size_t len;
 
 	TRY(open_value(k, lower, value, value_len, &opened, &len));
@@ -144,15 +145,15 @@ enum err name_decode_xattr(const struct name_keys *k, const char *lower, const v
 enum err name_seal_xattr(const struct name_keys *k, const char *plain_name, const void *value, size_t len, void *out)
 {
 	char lower[XATTR_NAME_MAX_BYTES + 1];
-	uint8_t *plain AUTO_SECRET = NULL;
+	uint8_t *plain AUTO_FREE = NULL;
 	size_t head = carried(plain_name);
 
 	TRY(name_encode_xattr(k, plain_name, lower));
 	if (head == 0)
 		return xaes_seal(k->xattr_values, lower, strlen(lower), value, len, out);
-	plain = secret_alloc(head + len);
+	plain = malloc(head + len);
 	if (!plain)
-		return err_fail(ERR_NO_MEMORY, "no locked memory for an attribute of %zu bytes", len);
+		return err_fail(ERR_NO_MEMORY, "no memory for an attribute of %zu bytes", len);
 	plain[0] = (uint8_t)(head - 1);
 	memcpy(plain + 1, plain_name + USER_LEN, head - 1);
 	if (len)
@@ -164,7 +165,7 @@ enum err name_open_xattr(
 	const struct name_keys *k, const char *plain_name, const void *in, size_t len, void *out, size_t *ret_len)
 {
 	char lower[XATTR_NAME_MAX_BYTES + 1];
-	uint8_t *opened AUTO_SECRET = NULL;
+	uint8_t *opened AUTO_FREE = NULL;
 	size_t head = carried(plain_name);
 	size_t n;
 
