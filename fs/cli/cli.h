@@ -153,6 +153,9 @@ enum err cli_settings_for_vault(struct cli_settings *s, const struct descriptor 
 /** Connect to the endpoint set; "agent" (the default) starts one, which asks for the passphrase itself. Close with kms_close(). */
 enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret);
 
+/** ERR_NOT_FOUND with advice unless the keystore set exists. */
+enum err cli_check_keystore(const struct cli_settings *s);
+
 void cli_kms_close_auto(struct kms **kms);
 #define AUTO_KMS __attribute__((cleanup(cli_kms_close_auto)))
 

@@ -7,7 +7,7 @@
 #include "kms/wire/endpoint.h"
 
 /* The commonest first mistake deserves its own words rather than the agent's. */
-static enum err check_keystore(const struct cli_settings *s)
+enum err cli_check_keystore(const struct cli_settings *s)
 {
 	const char *keystore = cli_setting(s, CLI_SET_KEYSTORE);
 
@@ -41,7 +41,7 @@ enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
 
 	TRY(endpoint_parse(config.endpoint, &parsed));
 	if (parsed.kind == ENDPOINT_AGENT)
-		TRY(check_keystore(s));
+		TRY(cli_check_keystore(s));
 	return wire_client_connect(&config, ret);
 }
 

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/cli/cli.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+#include "kms/base/clock.h"
+#include "kms/base/json.h"
+#include "kms/store/store.h"
+
+enum { ARN_SIZE = 256 };
+#define ACCOUNT        "000000000000"
+#define DEFAULT_REGION "us-east-1"
+
+struct audit {
+	const char *since, *until, *key, *operation, *error;
+	uint64_t limit;
+	int json;
+	struct cli_settings settings;
+
+	char arn[ARN_SIZE];
+	struct cli_table *table;
+	size_t records;
+};
+
+/* "2026-11-21", "2026-11-21T22:44:43Z", or so long ago: "30m", "7d". */
+static enum err parse_moment(const char *text, uint64_t *ret_ns)
+{
+	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+	uint64_t seconds, now = clock_system()->wall(clock_system());
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct tm tm = {.tm_mday = 1};
+		const char *end = strptime(text, forms[i], &tm);
+		time_t t = end && !*end ? timegm(&tm) : -1;
+
+		if (t >= 0) {
+			*ret_ns = (uint64_t)t * CLOCK_SECOND;
+			return ERR_OK;
+		}
+	}
+	if (cli_parse_seconds(text, &seconds) != ERR_OK || seconds > now / CLOCK_SECOND)
+		return err_fail(ERR_USAGE,
+			"\"%s\" is no moment; write 2026-11-21, 2026-11-21T22:44:43Z, or 7d for seven days ago", text);
+	*ret_ns = now - seconds * CLOCK_SECOND;
+	return ERR_OK;
+}
+
+/* Records are filed under key ARNs; a person has an id, an alias or an ARN. */
+static enum err resolve_key(struct audit *a, struct store *store, const char **ret_arn)
+{
+	const char *region = cli_setting(&a->settings, CLI_SET_REGION);
+	char id[UUID_TEXT + 1];
+	struct store_alias alias;
+
+	*ret_arn = a->key;
+	if (!a->key || strncmp(a->key, "arn:", 4) == 0)
+		return ERR_OK;
+	if (!region)
+		region = DEFAULT_REGION;
+	*ret_arn = a->arn;
+	if (strncmp(a->key, "alias/", 6) != 0) {
+		snprintf(a->arn, sizeof(a->arn), "arn:aws:kms:%s:" ACCOUNT ":key/%s", region, a->key);
+		return ERR_OK;
+	}
+	enum err e = store_alias_find(store, ACCOUNT, region, a->key, &alias);
+
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? err_fail(e, "there is no %s in %s", a->key, region) : e;
+	encode_uuid(alias.key_id, id);
+	snprintf(a->arn, sizeof(a->arn), "arn:aws:kms:%s:" ACCOUNT ":key/%s%s", region,
+		alias.key_multi_region ? "mrk-" : "", id);
+	return ERR_OK;
+}
+
+static const char *text_of(const json_t *record, const char *name)
+{
+	const char *text = json_string_value(json_object_get(record, name));
+
+	return text ? text : "";
+}
+
+/* "arn:aws:kms:us-east-1:000000000000:key/ID" → "ID"; "arn:aws:iam::0:user/uid-1000" → "user/uid-1000" */
+static const char *tail(const char *arn, char separator)
+{
+	const char *p = strrchr(arn, separator);
+
+	return p ? p + 1 : arn;
+}
+
+static void add_row(struct audit *a, const json_t *record)
+{
+	const json_t *who = json_object_get(record, "userIdentity");
+	const json_t *resource = json_array_get(json_object_get(record, "resources"), 0);
+	const char *error = text_of(record, "errorCode");
+	const char *cells[] = {text_of(record, "eventTime"), text_of(record, "eventName"),
+		tail(text_of(who, "arn"), ':'), tail(text_of(resource, "ARN"), '/'), error[0] ? error : "ok"};
+
+	cli_table_add(a->table, cells);
+}
+
+static enum err on_record(void *context, const char *text)
+{
+	struct audit *a = context;
+	json_t *record AUTO_JSON = NULL;
+
+	if (a->json) {
+		printf("%s\n%s", a->records++ ? "," : "", text);
+		return ERR_OK;
+	}
+	TRY(json_parse(text, strlen(text), &record));
+	add_row(a, record);
+	a->records++;
+	return ERR_OK;
+}
+
+static enum err print_records(struct audit *a, struct store *store, const struct store_audit_filter *filter)
+{
+	static const char *const head[] = {"Time", "Operation", "Caller", "Key", "Result"};
+
+	if (a->json) {
+		printf("{\"Records\":[");
+		TRY(store_audit_list(store, filter, on_record, a));
+		printf("\n]}\n");
+		return ERR_OK;
+	}
+	cli_table_add(a->table, head);
+	TRY(store_audit_list(store, filter, on_record, a));
+	if (a->records)
+		cli_table_print(a->table, stdout);
+	else
+		puts("No records match.");
+	return ERR_OK;
+}
+
+static enum err run(struct audit *a)
+{
+	struct store_audit_filter filter = {.operation = a->operation, .error = a->error, .limit = (size_t)a->limit};
+	struct store *store;
+	enum err e;
+
+	if (a->since)
+		TRY(parse_moment(a->since, &filter.from));
+	if (a->until)
+		TRY(parse_moment(a->until, &filter.to));
+	if (a->error && strcmp(a->error, "none") == 0)
+		filter.error = "";
+	TRY(cli_settings_load(&a->settings));
+	TRY(cli_check_keystore(&a->settings));
+	TRY(store_open(cli_setting(&a->settings, CLI_SET_KEYSTORE), &store));
+	e = resolve_key(a, store, &filter.key_arn);
+	if (e == ERR_OK)
+		e = print_records(a, store, &filter);
+	store_close(store);
+	return e;
+}
+
+int cli_kms_audit(int argc, char **argv)
+{
+	struct audit a = {.json = 0};
+	const struct cli_option options[] = {
+		{"since", 0, CLI_TEXT, &a.since, "MOMENT",
+			"from then on: 2026-11-21, 2026-11-21T22:44:43Z or 7d (ago)"},
+		{"until", 0, CLI_TEXT, &a.until, "MOMENT", "before then"},
+		{"key", 0, CLI_TEXT, &a.key, "KEY", "about this key: id, ARN or alias"},
+		{"operation", 0, CLI_TEXT, &a.operation, "NAME", "of this operation: Decrypt, …"},
+		{"error", 0, CLI_TEXT, &a.error, "NAME",
+			"that failed so: AccessDeniedException, …; none for those that did not"},
+		{"limit", 0, CLI_NUMBER, &a.limit, "NUMBER", "the newest so many"},
+		{"json", 0, CLI_FLAG, &a.json, NULL, "the records themselves, as in a CloudTrail file"},
+		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {"signetfs kms audit [OPTION]…",
+		"Show the audit records of the keystore, newest last. Needs no root key.", 0, 0, options,
+		cli_settings_options(&a.settings)};
+	int operands, done = cli_parse(&usage, argc, argv, &operands);
+
+	if (done < 0) {
+		a.table = cli_table_new(5);
+		enum err e = a.table ? run(&a) : err_fail(ERR_NO_MEMORY, "out of memory");
+
+		done = e == ERR_OK ? CLI_DONE : cli_fail(e, "reading the audit records");
+		cli_table_free(a.table);
+	}
+	cli_settings_free(&a.settings);
+	return done;
+}
