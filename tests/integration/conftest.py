@@ -1,0 +1,102 @@
+"""Fixtures shared by the integration tests. They drive the built binary, named by $SIGNETFS, in a home folder of their own."""
+
+import os
+import secrets
+import stat
+import subprocess
+import time
+
+import pytest
+
+SIGNETFS = os.environ.get("SIGNETFS") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build/signetfs"))
+LIMIT = 120  # seconds for one command
+
+
+def is_mounted(path):
+    path = os.path.realpath(path)
+    with open("/proc/self/mountinfo") as f:
+        return any(line.split()[4].encode().decode("unicode_escape") == path for line in f)
+
+
+class Box:
+    """A person's machine: a home folder, an environment without anything from outside, and what is mounted in it."""
+
+    def __init__(self, root):
+        self.root = str(root)
+        self.home = os.path.join(self.root, "home")
+        os.mkdir(self.home, 0o700)
+        self.keystore = os.path.join(self.home, ".local/share/signetfs/kms.db")
+        self.env = {"PATH": os.environ["PATH"], "HOME": self.home, "LC_ALL": "C.UTF-8",
+                    "TMPDIR": self.root, **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}}
+        self.mounts = []
+
+    def path(self, *parts):
+        return os.path.join(self.root, *parts)
+
+    def run(self, *args, code=0, **options):
+        """`signetfs ARGS`; asserts the exit code (None: any) and returns the completed process, outputs as text."""
+        options.setdefault("env", self.env)
+        options.setdefault("cwd", self.home)
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        done = subprocess.run([SIGNETFS, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=LIMIT, **options)
+        if code is not None:
+            assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def make_keystore(self, settings=""):
+        """A keystore under a key file, named in the configuration, so that no command asks for anything."""
+        keyfile = os.path.join(self.home, "root.key")
+        fd = os.open(keyfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+        os.write(fd, secrets.token_bytes(32))
+        os.close(fd)
+        config = os.path.join(self.home, ".config/signetfs/signetfs.ini")
+        os.makedirs(os.path.dirname(config), exist_ok=True)
+        with open(config, "w") as f:
+            f.write(f"[kms]\nroot-key = keyfile:{keyfile}\n{settings}")
+        self.run("kms", "init")
+        return self.keystore
+
+    def make_vault(self, *options, name="vault"):
+        path = self.path(name)
+        self.run("init", *options, path)
+        return path
+
+    def mount(self, vault, *options, name="clear"):
+        """Mount in the background; returns the mount point. Unmounted when the test ends."""
+        point = self.path(name)
+        os.makedirs(point, exist_ok=True)
+        self.run("mount", *options, vault, point)
+        self.mounts.append(point)
+        return point
+
+    def umount(self, point):
+        self.run("umount", point)
+        self.mounts.remove(point)
+
+    def close(self):
+        for point in reversed(self.mounts):
+            subprocess.run([SIGNETFS, "umount", point], env=self.env, stdin=subprocess.DEVNULL, timeout=LIMIT)
+            deadline = time.monotonic() + 10
+            while is_mounted(point) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if is_mounted(point):
+                subprocess.run(["fusermount3", "-u", "-z", point], timeout=LIMIT)
+
+
+@pytest.fixture
+def box(tmp_path):
+    b = Box(tmp_path)
+    yield b
+    b.close()
+
+
+@pytest.fixture
+def kms_box(box):
+    """A box with a keystore."""
+    box.make_keystore()
+    return box
+
+
+needs_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no usable /dev/fuse on this machine")
