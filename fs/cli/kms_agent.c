@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/cli/cli.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+#include "fs/cli/kms_engine.h"
+#include "kms/base/secret.h"
+#include "kms/wire/agent.h"
+#include "kms/wire/server.h"
+
+/* The agent outlives its terminal, so what it has to say goes to the system log. */
+static void emit_to_syslog(void *context, enum report_level level, const char *text)
+{
+	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_DEBUG};
+
+	(void)context;
+	syslog(priorities[level], "%s", text);
+}
+
+static const struct reporter syslog_reporter = {emit_to_syslog, NULL};
+
+static int is_control_channel(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* Away from the terminal: its Ctrl-C is not for us, and whoever waits for its pipes must not wait for us. */
+static enum err detach(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return err_system("cannot open /dev/null");
+	for (int fd = 0; fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	setsid();
+	return chdir("/") == 0 ? ERR_OK : err_system("cannot change to /");
+}
+
+static enum err open_and_detach(const struct cli_engine_config *config, struct engine **ret_engine)
+{
+	struct engine *engine = NULL;
+	enum err e;
+
+	TRY(secret_harden_process());
+	cli_lock_memory();
+	TRY(cli_engine_open(config, &engine));
+	e = detach();
+	if (e != ERR_OK) {
+		engine_close(engine);
+		return e;
+	}
+	*ret_engine = engine;
+	return ERR_OK;
+}
+
+static enum err serve(int control, struct engine *engine)
+{
+	const struct wire_server_config config = {.engine = engine, .reporter = &syslog_reporter};
+	struct wire_server *server = NULL;
+	enum err e = wire_server_new(&config, &server);
+
+	if (e != ERR_OK) {
+		wire_agent_report(control, e, err_text(e));
+		return e;
+	}
+	e = wire_agent_report(control, ERR_OK, "");
+	if (e == ERR_OK)
+		e = wire_agent_serve(control, server);
+	wire_server_stop(server);
+	return e;
+}
+
+static int run(int control, const struct cli_engine_config *config)
+{
+	struct engine *engine = NULL;
+	enum err e;
+
+	openlog("signetfs-agent", LOG_PID, LOG_DAEMON);
+	e = open_and_detach(config, &engine);
+	if (e != ERR_OK) {
+		wire_agent_report(control, e, err_text(e));
+		return cli_exit_code(e);
+	}
+	e = serve(control, engine);
+	engine_close(engine);
+	return cli_exit_code(e);
+}
+
+int cli_kms_agent(int argc, char **argv)
+{
+	struct cli_engine_config config = {.root_key = "passphrase", .reporter = &syslog_reporter};
+	uint64_t control = 0;
+	const struct cli_option options[] = {
+		{"control-fd", 0, CLI_NUMBER, &control, "N", "the channel to whoever started it"},
+		{"keystore", 0, CLI_TEXT, &config.keystore, "FILE", "the keystore"},
+		{"root-key", 0, CLI_TEXT, &config.root_key, "SOURCE",
+			"passphrase, passfile:PATH, keyfile:PATH or command:CMD"},
+		{"region", 0, CLI_TEXT, &config.region, "REGION", "for callers that name none"},
+		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {"signetfs kms agent --control-fd N --keystore FILE [OPTION]…",
+		"The KMS of one client process. Other commands start it; people do not.", 0, 0, options, NULL};
+	int operands, done = cli_parse(&usage, argc, argv, &operands);
+
+	if (done >= 0)
+		return done;
+	if (!config.keystore || control < 3 || control > 1023 || !is_control_channel((int)control))
+		return cli_wrong_usage("kms agent", "the agent is started by the commands that need it; "
+						    "to serve other processes: signetfs kms serve");
+	fcntl((int)control, F_SETFD, FD_CLOEXEC);
+	return run((int)control, &config);
+}
