@@ -29,20 +29,28 @@ enum { ENGINE_ACCOUNT_SIZE = 13, ENGINE_REGION_SIZE = 32, ENGINE_ARN_SIZE = 256,
 
 /** Who calls, as the transport established it. */
 struct engine_caller {
-	char account[ENGINE_ACCOUNT_SIZE]; /* 12 digits */
-	char arn[ENGINE_ARN_SIZE];         /* arn:aws:iam::000000000000:root, …:user/uid-1000 */
+	char account[ENGINE_ACCOUNT_SIZE];          /* 12 digits */
+	char arn[ENGINE_ARN_SIZE];                  /* arn:aws:iam::000000000000:root, …:user/uid-1000 */
 	char access_key_id[ENGINE_ACCESS_KEY_SIZE]; /* "" on a Unix socket or the agent's pair */
-	char region[ENGINE_REGION_SIZE];   /* from the SigV4 scope; "" = the engine's default */
+	char region[ENGINE_REGION_SIZE];            /* from the SigV4 scope; "" = the engine's default */
 	char source_ip[64];
 	char user_agent[256];
 };
 
 struct engine_reply {
-	enum err error;      /* ERR_OK or an ERR_KMS_… exception, nothing else */
-	char message[1024];  /* the exception's message; "" for those that carry none */
-	json_t *body;        /* on success; NULL where AWS answers an empty body. The caller drops the reference. */
+	enum err error;     /* ERR_OK or an ERR_KMS_… exception, nothing else */
+	char message[1024]; /* the exception's message; "" for those that carry none */
+	json_t *body;       /* on success; NULL where AWS answers an empty body. The caller drops the reference. */
 	char request_id[37];
 };
+
+/**
+ * Make a keystore. @root_params are the opaque bytes with which kms/rootkey finds the root key again; store_read_root_params()
+ * gives them back. Directories are made with mode 0700, the file with 0600. ERR_EXISTS: there is something at @keystore already; it is
+ * not touched. After any failure there is no keystore.
+ */
+enum err engine_create(
+	const char *keystore, const struct root_key *root_key, const void *root_params, size_t root_params_len);
 
 /** Open (the schema is migrated when older). ERR_ROOT_KEY: wrong root key; ERR_KEYSTORE: damaged or no keystore; ERR_NOT_FOUND: no file; ERR_UNSUPPORTED: newer schema. */
 enum err engine_open(const struct engine_config *config, struct engine **ret);
@@ -64,6 +72,16 @@ struct engine_access_key {
 };
 enum err engine_find_access_key(struct engine *engine, const char *access_key_id, struct engine_access_key *ret);
 
+/* Managing access keys. Account NULL: the default one; arn NULL: the account's root. The secret is shown this once; wipe it. */
+enum { ENGINE_ACCESS_KEY_ID_SIZE = 21 };
+enum err engine_access_key_create(struct engine *engine, const char *account, const char *arn,
+	char ret_id[ENGINE_ACCESS_KEY_ID_SIZE], char ret_secret[ENGINE_SECRET_KEY_SIZE]);
+typedef enum err (*engine_access_key_fn)(
+	void *context, const char *id, const char *account, const char *arn, uint64_t created);
+/** The engine may not be used from @each. */
+enum err engine_access_key_list(struct engine *engine, engine_access_key_fn each, void *context);
+enum err engine_access_key_delete(struct engine *engine, const char *access_key_id); /* ERR_NOT_FOUND */
+
 /** The caller that a local peer (Unix socket or the agent's socket pair) with @uid is: the keystore's owner and root are the account root. */
 enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engine_caller *ret);
 
@@ -71,7 +89,18 @@ enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engin
 void engine_audit_refusal(struct engine *engine, const struct engine_caller *caller, const char *operation,
 	enum err error, const char *message, const char *request_id);
 
-/** Periodic work: due rotations, due deletions. Returns when the next thing is due (wall clock ns). The server calls it at start and then. */
+struct engine_audit_filter {
+	uint64_t from, to;     /* wall-clock ns: from ≤ time < to; to 0 = open */
+	const char *key;       /* id, ARN, alias or alias ARN; NULL: any */
+	const char *operation; /* NULL: any */
+	const char *error;     /* exception name; "": only successes; NULL: any */
+	size_t limit;          /* the newest so many; 0 = all */
+};
+/** Audit records as JSON text, newest last. The engine may not be used from @each; what it returns but ERR_OK ends the listing. */
+enum err engine_audit_list(struct engine *engine, const struct engine_audit_filter *filter,
+	enum err (*each)(void *context, const char *record), void *context);
+
+/** Periodic work: due rotations, due deletions. Gives when the next thing is due (wall clock ns; UINT64_MAX: never). The server calls it at start and then. */
 enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due);
 
 #endif

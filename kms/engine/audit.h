@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_ENGINE_AUDIT_H
+#define SIGNETFS_ENGINE_AUDIT_H
+
+/*
+ * Audit records in CloudTrail's shape, one for every call. What a record may hold of a request is an allow-list: the members
+ * marked MEMBER_AUDITED in shapes.c. Plaintext, ciphertext and grant tokens are not among them.
+ */
+
+#include <jansson.h>
+#include "kms/base/err.h"
+#include "kms/store/store.h"
+
+struct call;
+struct engine;
+
+struct audit_queue;
+struct audit_queue *audit_queue_new(void);
+void audit_queue_free(struct audit_queue *queue);
+
+/** Write the call's record inside the transaction that the thread is in. */
+enum err audit_write(struct call *call, enum err error, const char *message);
+
+/**
+ * Write the call's record durably, outside any transaction. Callers that arrive while one is being written share the next
+ * commit: the first of them writes for all.
+ */
+enum err audit_append(struct call *call, enum err error, const char *message);
+
+/** Record what the service did of itself ("RotateKey", "DeleteKey", "CreateKey"), inside a transaction. */
+enum err audit_service_event(struct engine *engine, uint64_t now, const char *event, const struct store_key *key);
+
+#endif

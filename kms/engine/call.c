@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include "kms/base/json.h"
+#include "kms/base/random.h"
+#include "kms/engine/audit.h"
+#include "kms/engine/authorize.h"
+#include "kms/engine/operations.h"
+#include "kms/engine/resolve.h"
+#include "kms/engine/states.h"
+
+/* ---- What handlers use ---- */
+
+const char *call_string(const struct call *call, const char *member)
+{
+	return json_string_value(json_object_get(call->request, member));
+}
+
+int64_t call_integer(const struct call *call, const char *member, int64_t fallback)
+{
+	const json_t *value = json_object_get(call->request, member);
+
+	return json_is_integer(value) ? json_integer_value(value) : fallback;
+}
+
+int call_true(const struct call *call, const char *member)
+{
+	return json_is_true(json_object_get(call->request, member));
+}
+
+void call_touch(struct call *call, const struct store_key *key)
+{
+	char arn[ENGINE_ARN_SIZE];
+
+	names_key_arn(key, arn);
+	for (size_t i = 0; i < call->resource_count; i++)
+		if (strcmp(call->resource[i], arn) == 0)
+			return;
+	if (call->resource_count < CALL_RESOURCES_MAX)
+		memcpy(call->resource[call->resource_count++], arn, sizeof(arn));
+}
+
+enum err call_answer(struct call *call, json_t *body)
+{
+	assert(call->body == NULL);
+	call->body = body;
+	return body != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+enum err call_use_key(struct call *call, const struct store_key *key, const char *action)
+{
+	call_touch(call, key);
+	TRY(authorize(call->engine, call->caller, action, key));
+	return states_check(call->op->name, key);
+}
+
+/* ---- The pipeline: resolve, authorise, check the state, act ---- */
+
+static enum err find_key(struct call *call)
+{
+	const char *member = call->op->key_member;
+	const char *text = member != NULL ? call_string(call, member) : NULL;
+
+	if (text == NULL || strcmp(call->op->name, "Decrypt") == 0)
+		return ERR_OK; /* Decrypt reads its blob before it looks at the key that the request asserts */
+	TRY(resolve_key(call, text, &call->key));
+	call->has_key = 1;
+	if (call->op->flags & OP_OWN_KEYS)
+		return ERR_OK;
+	return call_use_key(call, &call->key, call->op->name);
+}
+
+static enum err act(struct call *call)
+{
+	TRY(find_key(call));
+	if (!call->has_key && !(call->op->flags & OP_OWN_KEYS))
+		TRY(authorize(call->engine, call->caller, call->op->name, NULL));
+	TRY(call->op->handle(call));
+	if (call_true(call, "DryRun"))
+		return err_fail(ERR_KMS_DRY_RUN, "The request would have succeeded, but the DryRun option is set.");
+	return ERR_OK;
+}
+
+/* The change and its audit record are one transaction: neither exists without the other. */
+static enum err act_in_transaction(struct call *call)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+
+	TRY(store_txn_begin(call->engine->store, &txn));
+	TRY(act(call));
+	TRY(audit_write(call, ERR_OK, ""));
+	return store_txn_commit(&txn);
+}
+
+static enum err admit(struct call *call)
+{
+	if (call->op == NULL)
+		return err_fail(ERR_KMS_UNKNOWN_OPERATION, "Unknown operation");
+	if (call->op->handle == NULL)
+		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "%s is not supported by this KMS.", call->op->name);
+	return validate_request(call->op->members, call->request);
+}
+
+static enum err run(struct call *call, int *ret_audited)
+{
+	*ret_audited = 0;
+	TRY(admit(call));
+	if (!(call->op->flags & OP_CHANGES))
+		return act(call);
+	TRY(act_in_transaction(call));
+	*ret_audited = 1;
+	return ERR_OK;
+}
+
+/* ---- In and out ---- */
+
+static int is_exception(enum err e)
+{
+	return e <= ERR_KMS_ACCESS_DENIED && e >= ERR_KMS_OTHER;
+}
+
+static int is_silent(enum err e)
+{
+	return e == ERR_KMS_INVALID_CIPHERTEXT || e == ERR_KMS_INVALID_SIGNATURE || e == ERR_KMS_INVALID_MAC;
+}
+
+/* Everything that is no exception of AWS's is a failure of ours: the text says what happened to the person who runs this. */
+static void fail(struct call *call, enum err e, struct engine_reply *reply)
+{
+	snprintf(reply->message, sizeof(reply->message), "%s", is_silent(e) ? "" : err_text(e));
+	reply->error = is_exception(e) ? e : ERR_KMS_INTERNAL;
+	if (!is_exception(e))
+		report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, reply->message);
+	json_decref(call->body);
+	call->body = NULL;
+}
+
+static void finish(struct call *call, enum err e, int audited, struct engine_reply *reply)
+{
+	if (e != ERR_OK)
+		fail(call, e, reply);
+	if (!audited) {
+		enum err a = audit_append(call, reply->error, reply->message);
+
+		/* No cryptographic answer without a record. A refusal stays one; that it went unrecorded is reported. */
+		if (a != ERR_OK && reply->error == ERR_OK)
+			fail(call, a, reply);
+		else if (a != ERR_OK)
+			report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, err_text(a));
+	}
+	reply->body = call->body;
+	json_decref(call->additional);
+}
+
+static void new_request_id(char ret[UUID_TEXT + 1])
+{
+	uint8_t id[UUID_SIZE];
+
+	random_uuid(id);
+	encode_uuid(id, ret);
+}
+
+static struct call call_of(struct engine *engine, const struct engine_caller *caller, const char *operation)
+{
+	return (struct call){.engine = engine,
+		.caller = caller,
+		.region = caller->region[0] != '\0' ? caller->region : engine->region,
+		.op = operations_find(operation),
+		.operation = operation,
+		.now = engine->clock->wall(engine->clock)};
+}
+
+void engine_call(struct engine *engine, const struct engine_caller *caller, const char *operation,
+	const json_t *request, struct engine_reply *ret_reply)
+{
+	struct call call = call_of(engine, caller, operation);
+	struct engine_reply reply = {.error = ERR_OK};
+	int audited;
+	enum err e;
+
+	new_request_id(reply.request_id);
+	call.request_id = reply.request_id;
+	call.request = request;
+	e = run(&call, &audited);
+	finish(&call, e, audited, &reply);
+	*ret_reply = reply;
+}
+
+void engine_audit_refusal(struct engine *engine, const struct engine_caller *caller, const char *operation,
+	enum err error, const char *message, const char *request_id)
+{
+	struct call call = call_of(engine, caller, operation);
+
+	call.request_id = request_id;
+	if (audit_append(&call, error, message) != ERR_OK)
+		report(engine->reporter, REPORT_ERROR, "KMS %s: a refused request went unrecorded", operation);
+}

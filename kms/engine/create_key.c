@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include "kms/base/json.h"
+#include "kms/engine/create_key.h"
+#include "kms/engine/names.h"
+
+enum { TAGS_MAX = 50, POLICY_MAX = 32768 };
+
+static enum err check_spec(struct call *call)
+{
+	const char *spec = call_string(call, "KeySpec"), *old = call_string(call, "CustomerMasterKeySpec");
+	const char *usage = call_string(call, "KeyUsage");
+
+	if (spec != NULL && old != NULL)
+		return err_fail(ERR_KMS_VALIDATION,
+			"You cannot specify KeySpec and CustomerMasterKeySpec in the same request. "
+			"CustomerMasterKeySpec is deprecated.");
+	spec = spec != NULL ? spec : old != NULL ? old : "SYMMETRIC_DEFAULT";
+	if (strcmp(spec, "SYMMETRIC_DEFAULT") != 0)
+		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION,
+			"KeySpec %s is not supported here; supported: SYMMETRIC_DEFAULT.", spec);
+	if (usage != NULL && strcmp(usage, "ENCRYPT_DECRYPT") != 0)
+		return err_fail(ERR_KMS_VALIDATION, "KeyUsage %s is not compatible with KeySpec %s", usage, spec);
+	return ERR_OK;
+}
+
+static enum err check_origin(struct call *call)
+{
+	const char *origin = call_string(call, "Origin"), *store = call_string(call, "CustomKeyStoreId");
+
+	if (origin != NULL && strcmp(origin, "AWS_KMS") != 0)
+		return err_fail(
+			ERR_KMS_UNSUPPORTED_OPERATION, "Origin %s is not supported here; supported: AWS_KMS.", origin);
+	if (store != NULL)
+		return err_fail(ERR_KMS_CUSTOM_KEY_STORE_NOT_FOUND, "Custom key store %s is not found.", store);
+	if (call_string(call, "XksKeyId") != NULL)
+		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "External key stores are not supported here.");
+	if (call_true(call, "MultiRegion"))
+		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "Multi-Region keys are not supported here.");
+	return ERR_OK;
+}
+
+static int names_member(const json_t *tags, size_t before, const char *name)
+{
+	for (size_t i = 0; i < before; i++)
+		if (strcmp(json_string_value(json_object_get(json_array_get(tags, i), "TagKey")), name) == 0)
+			return 1;
+	return 0;
+}
+
+static enum err check_tags(struct call *call)
+{
+	json_t *tags = json_object_get(call->request, "Tags"), *tag;
+	size_t i;
+
+	if (json_array_size(tags) > TAGS_MAX)
+		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d tags.", TAGS_MAX);
+	json_array_foreach (tags, i, tag) {
+		const char *name = json_string_value(json_object_get(tag, "TagKey"));
+
+		if (names_starts_with(name, "aws:"))
+			return err_fail(ERR_KMS_TAG, "Tag keys that begin with aws: are reserved.");
+		if (names_member(tags, i, name))
+			return err_fail(ERR_KMS_TAG, "A tag key is given twice.");
+	}
+	return ERR_OK;
+}
+
+/* ---- Policy: the default one or none ---- */
+
+/* "x", or ["x"], equal to @text? */
+static int is_just(const json_t *value, const char *text)
+{
+	if (json_is_array(value) && json_array_size(value) == 1)
+		value = json_array_get(value, 0);
+	return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+}
+
+static int only_members(const json_t *object, const char *const *allowed)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)object, name, value) {
+		const char *const *a = allowed;
+
+		while (*a != NULL && strcmp(*a, name) != 0)
+			a++;
+		if (*a == NULL)
+			return 0;
+	}
+	return json_is_object(object);
+}
+
+static int is_default_statement(const json_t *s, const char *account)
+{
+	static const char *const members[] = {"Sid", "Effect", "Principal", "Action", "Resource", NULL};
+	static const char *const principals[] = {"AWS", NULL};
+	const json_t *principal = json_object_get(s, "Principal"), *who = json_object_get(principal, "AWS");
+	char root[ENGINE_ARN_SIZE];
+
+	snprintf(root, sizeof(root), "arn:aws:iam::%s:root", account);
+	return only_members(s, members) && is_just(json_object_get(s, "Effect"), "Allow") &&
+	       only_members(principal, principals) && (is_just(who, root) || is_just(who, account)) &&
+	       is_just(json_object_get(s, "Action"), "kms:*") && is_just(json_object_get(s, "Resource"), "*");
+}
+
+static int is_default_policy(const json_t *policy, const char *account)
+{
+	static const char *const members[] = {"Version", "Id", "Statement", NULL};
+	const json_t *statement = json_object_get(policy, "Statement");
+
+	if (json_is_array(statement) && json_array_size(statement) == 1)
+		statement = json_array_get(statement, 0);
+	return only_members(policy, members) && is_default_statement(statement, account);
+}
+
+static enum err check_policy(struct call *call)
+{
+	const char *text = call_string(call, "Policy");
+	json_t *policy AUTO_JSON = NULL;
+
+	if (text == NULL)
+		return ERR_OK;
+	if (strlen(text) > POLICY_MAX)
+		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key policy may be at most %d bytes long.", POLICY_MAX);
+	if (json_parse(text, strlen(text), &policy) != ERR_OK || !json_is_object(policy))
+		return err_fail(ERR_KMS_MALFORMED_POLICY, "The policy is not a JSON object.");
+	/* Storing a policy that nobody evaluates would promise a protection that is not there. */
+	if (!is_default_policy(policy, call->caller->account))
+		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION,
+			"Only the default key policy is supported here: access to a key comes from being the "
+			"keystore's owner.");
+	return ERR_OK;
+}
+
+enum err create_key_check(struct call *call)
+{
+	TRY(check_spec(call));
+	TRY(check_origin(call));
+	TRY(check_policy(call));
+	return check_tags(call);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "kms/base/kdf.h"
+#include "kms/base/labels.h"
+#include "kms/base/random.h"
+#include "kms/base/xaes.h"
+#include "kms/engine/audit.h"
+#include "kms/engine/internal.h"
+#include "kms/engine/material.h"
+#include "kms/engine/rotation.h"
+
+/*
+ * The root key's verifier: HKDF(root key, keystore id, LABEL_KEYSTORE_VERIFY) ‖ SHA-256 of those bytes and the keystore id. The second
+ * half tells a damaged verifier from a wrong root key without knowing any key.
+ */
+enum { VERIFIER_SIZE = KEY_SIZE + SHA256_SIZE };
+
+static enum err derive(const uint8_t key[KEY_SIZE], const uint8_t id[UUID_SIZE], const char *label, uint8_t *ret)
+{
+	return kdf_hkdf(key, KEY_SIZE, id, UUID_SIZE, label, strlen(label), ret, KEY_SIZE);
+}
+
+static enum err verifier_sum(const uint8_t id[UUID_SIZE], const uint8_t *verifier, uint8_t ret[SHA256_SIZE])
+{
+	uint8_t both[UUID_SIZE + KEY_SIZE];
+
+	memcpy(both, id, UUID_SIZE);
+	memcpy(both + UUID_SIZE, verifier, KEY_SIZE);
+	return kdf_sha256(both, sizeof(both), ret);
+}
+
+static enum err make_verifier(const struct root_key *root, const uint8_t id[UUID_SIZE], uint8_t ret[VERIFIER_SIZE])
+{
+	TRY(derive(root->b, id, LABEL_KEYSTORE_VERIFY, ret));
+	return verifier_sum(id, ret, ret + KEY_SIZE);
+}
+
+static struct sealed_subject secret_subject(const uint8_t id[UUID_SIZE])
+{
+	return (struct sealed_subject){.kind = SEALED_KEYSTORE_SECRET, .keystore = id};
+}
+
+/* ---- Creating ---- */
+
+static enum err seal_secret(const struct root_key *root, const uint8_t id[UUID_SIZE], uint8_t *ret)
+{
+	struct sealed_subject subject = secret_subject(id);
+	struct cmk_key seal AUTO_WIPE, secret AUTO_WIPE;
+
+	TRY(derive(root->b, id, LABEL_KEYSTORE_SEAL, seal.b));
+	random_bytes(secret.b, sizeof(secret.b));
+	return material_seal(seal.b, &subject, secret.b, sizeof(secret.b), ret);
+}
+
+enum err engine_create(
+	const char *keystore, const struct root_key *root_key, const void *root_params, size_t root_params_len)
+{
+	uint8_t id[UUID_SIZE], verifier[VERIFIER_SIZE], secret[KEY_SIZE + XAES_OVERHEAD];
+	const struct store_item items[] = {{STORE_META_ID, id, sizeof(id)},
+		{STORE_META_ROOT_PARAMS, root_params_len > 0 ? root_params : "", root_params_len},
+		{STORE_META_VERIFIER, verifier, sizeof(verifier)}, {STORE_META_SECRET, secret, sizeof(secret)}};
+	enum err e;
+
+	random_uuid(id);
+	TRY(make_verifier(root_key, id, verifier));
+	TRY(seal_secret(root_key, id, secret));
+	e = store_create(keystore, items, sizeof(items) / sizeof(items[0]));
+	return e == ERR_OK ? ERR_OK : err_wrap(e, "creating the keystore %s", keystore);
+}
+
+/* ---- Opening ---- */
+
+static enum err wrong_size(const char *path)
+{
+	return err_fail(ERR_KEYSTORE,
+		"the keystore %s is damaged: a record has the wrong size; restore it from a backup", path);
+}
+
+static enum err read_exact(struct engine *engine, const char *path, const char *name, void *buf, size_t len)
+{
+	size_t found;
+
+	TRY(store_meta_get(engine->store, name, buf, len, &found));
+	return found == len ? ERR_OK : wrong_size(path);
+}
+
+static enum err verify_root_key(struct engine *engine, const char *path, const struct root_key *root)
+{
+	uint8_t stored[VERIFIER_SIZE], expected[VERIFIER_SIZE], sum[SHA256_SIZE];
+
+	TRY(read_exact(engine, path, STORE_META_VERIFIER, stored, sizeof(stored)));
+	TRY(verifier_sum(engine->id, stored, sum));
+	if (!secret_equal(sum, stored + KEY_SIZE, SHA256_SIZE))
+		return err_fail(ERR_KEYSTORE,
+			"the keystore %s is damaged: its root key verifier does not add up; restore it from a backup",
+			path);
+	TRY(make_verifier(root, engine->id, expected));
+	if (!secret_equal(expected, stored, VERIFIER_SIZE))
+		return err_fail(ERR_ROOT_KEY,
+			"wrong passphrase or root key for the keystore %s; the keystore itself is sound", path);
+	return ERR_OK;
+}
+
+static enum err derive_secrets(struct engine *engine, const char *path, const struct root_key *root)
+{
+	struct sealed_subject subject = secret_subject(engine->id);
+	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD];
+	struct cmk_key secret AUTO_WIPE;
+	struct engine_secrets *s = engine->secrets;
+
+	TRY(derive(root->b, engine->id, LABEL_KEYSTORE_SEAL, s->seal));
+	TRY(read_exact(engine, path, STORE_META_SECRET, sealed, sizeof(sealed)));
+	TRY(material_open(s->seal, &subject, sealed, sizeof(sealed), secret.b));
+	TRY(derive(secret.b, engine->id, LABEL_KMS_BLOB_HEADER, s->blob_header));
+	return derive(secret.b, engine->id, LABEL_KMS_TOKENS, s->marker);
+}
+
+static enum err unlock(struct engine *engine, const struct engine_config *config)
+{
+	const char *path = config->keystore;
+
+	engine->secrets = secret_alloc(sizeof(*engine->secrets));
+	engine->cache = material_cache_new();
+	engine->audit = audit_queue_new();
+	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL)
+		return err_fail(ERR_NO_MEMORY, "no locked memory for keys; raise the limit (ulimit -l) and try again");
+	TRY(store_open(path, &engine->store));
+	TRY(read_exact(engine, path, STORE_META_ID, engine->id, sizeof(engine->id)));
+	if (config->root_key == NULL)
+		return err_fail(ERR_ROOT_KEY, "the keystore %s needs its passphrase or root key", path);
+	TRY(verify_root_key(engine, path, config->root_key));
+	return derive_secrets(engine, path, config->root_key);
+}
+
+enum err engine_open(const struct engine_config *config, struct engine **ret)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+	enum err e;
+
+	if (engine == NULL)
+		return ERR_NO_MEMORY;
+	engine->clock = config->clock != NULL ? config->clock : clock_system();
+	engine->reporter = config->reporter;
+	snprintf(engine->region, sizeof(engine->region), "%s",
+		config->region != NULL && config->region[0] != '\0' ? config->region : ENGINE_DEFAULT_REGION);
+	e = unlock(engine, config);
+	if (e != ERR_OK) {
+		engine_close(engine);
+		return e;
+	}
+	if (store_mode(engine->store) & 077)
+		report(engine->reporter, REPORT_WARNING,
+			"the keystore %s can be read by others than its owner; run: chmod 600 %s", config->keystore,
+			config->keystore);
+	*ret = engine;
+	return ERR_OK;
+}
+
+void engine_close(struct engine *engine)
+{
+	if (engine == NULL)
+		return;
+	store_close(engine->store);
+	material_cache_free(engine->cache);
+	audit_queue_free(engine->audit);
+	secret_free(engine->secrets);
+	free(engine);
+}
+
+/* ---- Callers and periodic work ---- */
+
+enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engine_caller *ret)
+{
+	struct engine_caller caller = {.source_ip = "local"};
+
+	if (uid != 0 && uid != store_owner_uid(engine->store))
+		return err_fail(ERR_KMS_ACCESS_DENIED,
+			"user id %u may not use this keystore: only its owner (user id %u) and root may", uid,
+			store_owner_uid(engine->store));
+	snprintf(caller.account, sizeof(caller.account), "%s", ENGINE_DEFAULT_ACCOUNT);
+	snprintf(caller.arn, sizeof(caller.arn), "arn:aws:iam::%s:root", ENGINE_DEFAULT_ACCOUNT);
+	snprintf(caller.region, sizeof(caller.region), "%s", engine->region);
+	*ret = caller;
+	return ERR_OK;
+}
+
+static enum err delete_one(struct engine *engine, uint64_t now, int *ret_done)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+	struct store_key key;
+	enum err e;
+
+	TRY(store_txn_begin(engine->store, &txn));
+	e = store_key_due_deletion(engine->store, now, &key);
+	*ret_done = e == ERR_NOT_FOUND;
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	TRY(store_key_destroy(engine->store, key.row));
+	TRY(audit_service_event(engine, now, "DeleteKey", &key));
+	return store_txn_commit(&txn);
+}
+
+/* The log still holds the sealed material of what was deleted until it is checkpointed and cut. */
+static enum err delete_due(struct engine *engine, uint64_t now)
+{
+	int done = 0, deleted = 0;
+	enum err e;
+
+	for (;; deleted++) {
+		TRY(delete_one(engine, now, &done));
+		if (done)
+			break;
+	}
+	if (deleted == 0)
+		return ERR_OK;
+	e = store_checkpoint(engine->store);
+	if (e != ERR_OK)
+		report(engine->reporter, REPORT_WARNING, "after deleting keys: %s", err_text(e));
+	return ERR_OK;
+}
+
+enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
+{
+	uint64_t now = engine->clock->wall(engine->clock);
+
+	TRY(rotation_run_due(engine, now));
+	TRY(delete_due(engine, now));
+	material_cache_prune(engine);
+	return store_key_next_due(engine->store, ret_next_due);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_ENGINE_OPERATIONS_H
+#define SIGNETFS_ENGINE_OPERATIONS_H
+
+/* The operations of AWS KMS, API version 2014-11-01: all 54 names, and what the engine does for those it has. */
+
+#include "kms/base/err.h"
+#include "kms/engine/internal.h"
+#include "kms/engine/validate.h"
+
+enum operation_flags {
+	OP_READ_ONLY = 1,   /* CloudTrail's readOnly */
+	OP_CHANGES = 2,     /* runs in a transaction together with its audit record */
+	OP_ALIASES = 4,     /* the key may be named by an alias */
+	OP_INVALID_ARN = 8, /* a malformed ARN is InvalidArnException, not NotFoundException */
+	OP_OWN_KEYS = 16    /* the handler itself authorises and checks the states of the keys it uses */
+};
+
+struct operation {
+	const char *name;
+	enum err (*handle)(struct call *call); /* NULL: this KMS does not have it */
+	const struct member *members;
+	const char *key_member; /* NULL: about no key */
+	unsigned flags;
+};
+
+/** NULL: AWS KMS has no such operation. */
+const struct operation *operations_find(const char *name);
+
+/* Handlers, by file. The key, when named, is resolved, authorised and in an allowed state. */
+/* ops_key.c */
+enum err op_create_key(struct call *call);
+enum err op_describe_key(struct call *call);
+enum err op_list_keys(struct call *call);
+enum err op_enable_key(struct call *call);
+enum err op_disable_key(struct call *call);
+enum err op_update_key_description(struct call *call);
+enum err op_schedule_key_deletion(struct call *call);
+enum err op_cancel_key_deletion(struct call *call);
+/* ops_alias.c */
+enum err op_create_alias(struct call *call);
+enum err op_update_alias(struct call *call);
+enum err op_delete_alias(struct call *call);
+enum err op_list_aliases(struct call *call);
+/* ops_crypto.c */
+enum err op_encrypt(struct call *call);
+enum err op_decrypt(struct call *call);
+enum err op_re_encrypt(struct call *call);
+enum err op_generate_data_key(struct call *call);
+enum err op_generate_data_key_without_plaintext(struct call *call);
+enum err op_generate_random(struct call *call);
+/* ops_rotation.c */
+enum err op_enable_key_rotation(struct call *call);
+enum err op_disable_key_rotation(struct call *call);
+enum err op_get_key_rotation_status(struct call *call);
+enum err op_rotate_key_on_demand(struct call *call);
+enum err op_list_key_rotations(struct call *call);
+
+#endif

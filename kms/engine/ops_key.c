@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "kms/base/io.h"
+#include "kms/base/random.h"
+#include "kms/engine/create_key.h"
+#include "kms/engine/marker.h"
+#include "kms/engine/material.h"
+#include "kms/engine/metadata.h"
+#include "kms/engine/operations.h"
+#include "kms/engine/rotation.h"
+#include "kms/engine/states.h"
+
+enum { PENDING_DAYS_MIN = 7, PENDING_DAYS_MAX = 30 };
+
+static enum err insert_tags(struct call *call, int64_t row)
+{
+	json_t *tags = json_object_get(call->request, "Tags"), *tag;
+	size_t i;
+
+	json_array_foreach (tags, i, tag) {
+		TRY(store_tag_insert(call->engine->store, row, json_string_value(json_object_get(tag, "TagKey")),
+			json_string_value(json_object_get(tag, "TagValue"))));
+	}
+	return ERR_OK;
+}
+
+static enum err answer_metadata(struct call *call, const struct store_key *key)
+{
+	json_t *metadata;
+
+	TRY(metadata_of_key(call->engine, key, &metadata));
+	return call_answer(call, json_pack("{s:o?}", "KeyMetadata", metadata));
+}
+
+enum err op_create_key(struct call *call)
+{
+	struct store_key key = {.manager = KEY_MANAGER_CUSTOMER, .state = KEY_ENABLED, .created = call->now};
+	const char *description = call_string(call, "Description");
+
+	TRY(create_key_check(call));
+	random_uuid(key.id);
+	snprintf(key.account, sizeof(key.account), "%s", call->caller->account);
+	snprintf(key.region, sizeof(key.region), "%s", call->region);
+	snprintf(key.spec, sizeof(key.spec), "SYMMETRIC_DEFAULT");
+	snprintf(key.usage, sizeof(key.usage), "ENCRYPT_DECRYPT");
+	snprintf(key.origin, sizeof(key.origin), "AWS_KMS");
+	TRY(store_key_insert(call->engine->store, &key, description != NULL ? description : "", &key.row));
+	TRY(material_create(call->engine, &key, BACKING_FIRST, call->now));
+	TRY(store_key_update(call->engine->store, &key));
+	TRY(insert_tags(call, key.row));
+	call_touch(call, &key);
+	return answer_metadata(call, &key);
+}
+
+enum err op_describe_key(struct call *call)
+{
+	return answer_metadata(call, &call->key);
+}
+
+enum err op_list_keys(struct call *call)
+{
+	size_t limit = (size_t)call_integer(call, "Limit", 100), n;
+	struct store_key *keys AUTO_FREE = calloc(limit + 1, sizeof(*keys));
+	json_t *list;
+	int64_t after;
+
+	if (keys == NULL)
+		return ERR_NO_MEMORY;
+	TRY(marker_read_row(call, &after));
+	TRY(store_key_list(call->engine->store, call->caller->account, call->region, after, limit + 1, keys, &n));
+	list = json_array();
+	for (size_t i = 0; i < n && i < limit; i++) {
+		char id[NAMES_KEY_ID_SIZE], arn[ENGINE_ARN_SIZE];
+
+		names_key_id(keys[i].id, keys[i].multi_region, id);
+		names_key_arn(&keys[i], arn);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "KeyId", id, "KeyArn", arn));
+	}
+	return marker_answer_row(call, "Keys", list, n > limit, n > limit ? keys[limit - 1].row : 0);
+}
+
+static enum err set_state(struct call *call, enum key_state state)
+{
+	call->key.state = state;
+	return store_key_update(call->engine->store, &call->key);
+}
+
+enum err op_enable_key(struct call *call)
+{
+	return set_state(call, KEY_ENABLED);
+}
+
+enum err op_disable_key(struct call *call)
+{
+	return set_state(call, KEY_DISABLED);
+}
+
+enum err op_update_key_description(struct call *call)
+{
+	return store_key_set_description(call->engine->store, call->key.row, call_string(call, "Description"));
+}
+
+enum err op_schedule_key_deletion(struct call *call)
+{
+	int64_t days = call_integer(call, "PendingWindowInDays", PENDING_DAYS_MAX);
+	struct store_key *key = &call->key;
+	char arn[ENGINE_ARN_SIZE];
+
+	if (days < PENDING_DAYS_MIN || days > PENDING_DAYS_MAX)
+		return err_fail(ERR_KMS_VALIDATION, "PendingWindowInDays must be between %d and %d (inclusive).",
+			PENDING_DAYS_MIN, PENDING_DAYS_MAX);
+	key->pending_days = (uint32_t)days;
+	key->deletion_date = call->now + (uint64_t)days * ENGINE_DAY;
+	TRY(set_state(call, KEY_PENDING_DELETION));
+	names_key_arn(key, arn);
+	return call_answer(call,
+		json_pack("{s:s, s:o?, s:s, s:I}", "KeyId", arn, "DeletionDate", metadata_time(key->deletion_date),
+			"KeyState", states_name(key->state), "PendingWindowInDays", (json_int_t)days));
+}
+
+enum err op_cancel_key_deletion(struct call *call)
+{
+	char arn[ENGINE_ARN_SIZE];
+
+	call->key.deletion_date = 0;
+	call->key.pending_days = 0;
+	TRY(set_state(call, KEY_DISABLED));
+	names_key_arn(&call->key, arn);
+	return call_answer(call, json_pack("{s:s}", "KeyId", arn));
+}

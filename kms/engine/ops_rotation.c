@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include "kms/base/io.h"
+#include "kms/engine/audit.h"
+#include "kms/engine/marker.h"
+#include "kms/engine/material.h"
+#include "kms/engine/metadata.h"
+#include "kms/engine/operations.h"
+#include "kms/engine/rotation.h"
+
+void rotation_enable(struct store_key *key, uint32_t days, uint64_t now)
+{
+	if (!key->rotation_enabled)
+		key->rotation_from = now;
+	key->rotation_enabled = 1;
+	key->rotation_days = days;
+	key->next_rotation = key->rotation_from + days * ENGINE_DAY;
+}
+
+/* "uns" of the state table: material that this KMS did not make cannot be made anew by it. */
+static enum err require_rotatable(const struct call *call)
+{
+	char arn[ENGINE_ARN_SIZE];
+
+	if (strcmp(call->key.spec, "SYMMETRIC_DEFAULT") == 0 && strcmp(call->key.origin, "AWS_KMS") == 0)
+		return ERR_OK;
+	names_key_arn(&call->key, arn);
+	return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "%s is not supported for %s: key spec %s, origin %s.",
+		call->op->name, arn, call->key.spec, call->key.origin);
+}
+
+enum err op_enable_key_rotation(struct call *call)
+{
+	TRY(require_rotatable(call));
+	rotation_enable(
+		&call->key, (uint32_t)call_integer(call, "RotationPeriodInDays", ROTATION_DAYS_DEFAULT), call->now);
+	return store_key_update(call->engine->store, &call->key);
+}
+
+enum err op_disable_key_rotation(struct call *call)
+{
+	TRY(require_rotatable(call));
+	call->key.rotation_enabled = 0;
+	call->key.next_rotation = 0;
+	return store_key_update(call->engine->store, &call->key);
+}
+
+enum err op_get_key_rotation_status(struct call *call)
+{
+	const struct store_key *key = &call->key;
+	char id[NAMES_KEY_ID_SIZE];
+	json_t *body;
+
+	TRY(require_rotatable(call));
+	names_key_id(key->id, key->multi_region, id);
+	/* A key that is pending deletion is not rotated, so it says that it will not be. */
+	if (!key->rotation_enabled || key->state == KEY_PENDING_DELETION)
+		return call_answer(call, json_pack("{s:b, s:s}", "KeyRotationEnabled", 0, "KeyId", id));
+	body = json_pack("{s:b, s:s, s:i, s:o?}", "KeyRotationEnabled", 1, "KeyId", id, "RotationPeriodInDays",
+		(int)key->rotation_days, "NextRotationDate", metadata_time(key->next_rotation));
+	return call_answer(call, body);
+}
+
+enum err op_rotate_key_on_demand(struct call *call)
+{
+	struct store_key *key = &call->key;
+	char arn[ENGINE_ARN_SIZE];
+
+	TRY(require_rotatable(call));
+	names_key_arn(key, arn);
+	if (key->on_demand_rotations >= ROTATION_ON_DEMAND_MAX)
+		return err_fail(ERR_KMS_LIMIT_EXCEEDED,
+			"The on-demand rotations limit has been reached for the given keyId. No more on-demand "
+			"rotations can be performed for this key: %s",
+			arn);
+	key->on_demand_rotations++;
+	TRY(material_create(call->engine, key, BACKING_ON_DEMAND, call->now));
+	TRY(store_key_update(call->engine->store, key));
+	return call_answer(call, json_pack("{s:s}", "KeyId", arn));
+}
+
+static json_t *rotation_entry(const struct store_key *key, const struct store_backing *b)
+{
+	int current = memcmp(b->id, key->current, UUID_SIZE) == 0;
+	char id[NAMES_KEY_ID_SIZE];
+	json_t *entry;
+
+	names_key_id(key->id, key->multi_region, id);
+	entry = json_pack("{s:s, s:s, s:s}", "KeyId", id, "KeyMaterialId", b->material_id, "KeyMaterialState",
+		current ? "CURRENT" : "NON_CURRENT");
+	if (b->rotation != BACKING_FIRST) {
+		json_object_set_new(entry, "RotationDate", metadata_time(b->created));
+		json_object_set_new(entry, "RotationType",
+			json_string(b->rotation == BACKING_AUTOMATIC ? "AUTOMATIC" : "ON_DEMAND"));
+	}
+	return entry;
+}
+
+enum err op_list_key_rotations(struct call *call)
+{
+	const char *include = call_string(call, "IncludeKeyMaterial");
+	int rotations_only = include == NULL || strcmp(include, "ALL_KEY_MATERIAL") != 0;
+	size_t limit = (size_t)call_integer(call, "Limit", 100), n;
+	struct store_backing *rows AUTO_FREE = NULL;
+	int64_t after;
+	json_t *list;
+
+	TRY(require_rotatable(call));
+	TRY(marker_read_row(call, &after));
+	rows = calloc(limit + 1, sizeof(*rows));
+	if (rows == NULL)
+		return ERR_NO_MEMORY;
+	TRY(store_backing_list(call->engine->store, call->key.row, rotations_only, after, limit + 1, rows, &n));
+	list = json_array();
+	for (size_t i = 0; i < n && i < limit; i++)
+		json_array_append_new(list, rotation_entry(&call->key, &rows[i]));
+	return marker_answer_row(call, "Rotations", list, n > limit, n > limit ? rows[limit - 1].seq : 0);
+}
+
+/* ---- On schedule ---- */
+
+static enum err rotate_one(struct engine *engine, uint64_t now, int *ret_done)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+	struct store_key key;
+	uint64_t period;
+	enum err e;
+
+	TRY(store_txn_begin(engine->store, &txn));
+	e = store_key_due_rotation(engine->store, now, &key);
+	*ret_done = e == ERR_NOT_FOUND;
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	period = (key.rotation_days > 0 ? key.rotation_days : ROTATION_DAYS_DEFAULT) * ENGINE_DAY;
+	key.rotation_from = key.next_rotation + (now - key.next_rotation) / period * period;
+	key.next_rotation = key.rotation_from + period;
+	TRY(material_create(engine, &key, BACKING_AUTOMATIC, now));
+	TRY(store_key_update(engine->store, &key));
+	TRY(audit_service_event(engine, now, "RotateKey", &key));
+	return store_txn_commit(&txn);
+}
+
+enum err rotation_run_due(struct engine *engine, uint64_t now)
+{
+	int done = 0;
+
+	while (!done)
+		TRY(rotate_one(engine, now, &done));
+	return ERR_OK;
+}
