@@ -7,12 +7,16 @@
  *
  * Two clocks, kept apart:
  *   lifetime    how long, and for how many files, a bucket key wraps NEW data keys      (default 7 days, 2^20 files)
- *   cache time  how long a bucket key's plaintext may stay in memory, counted from the moment the KMS gave it, so that a
- *               busy key expires too and the KMS is asked again                          (default 300 s)
+ *   cache time  how long a bucket key's plaintext may stay in memory, counted from the moment the KMS was asked (earlier
+ *               than the answer, so never too long), so that a busy key expires too and the KMS is asked again (default 300 s)
  *
- * A refusal by the KMS (disabled, denied, deleted: kms_error_is_refusal()) drops the plaintext at once. When the KMS cannot be
+ * A refusal by the KMS (disabled, denied, deleted: kms_error_is_refusal()) leaves no plaintext behind. When the KMS cannot be
  * reached, what is cached works until its cache time is over. Nothing is served past it: every use of a key asks
  * bucket_ref_live() first.
+ *
+ * A failure is remembered for BUCKET_FAILURE_TIME and repeated to whoever asks for the same key, or, when the KMS cannot be
+ * reached, for any key, so that a tree of files under a key that cannot be had does not make a call (with its
+ * retries) for every file. After that the KMS is asked again: enabling the key heals without further ado.
  *
  * Threads: every function may be called from many threads. Concurrent misses on one key share one KMS call; a caller that waits
  * gets that call's result.
@@ -36,9 +40,13 @@ struct bucket_record {
 	uint64_t reserved; /* upper bound of the data keys wrapped so far; never below the true number */
 };
 
-/** Where records are kept; the vault supplies it. Called without locks held, one call at a time per bucket. */
+/**
+ * Where records are kept; the vault supplies it. Called without locks held, one call at a time per bucket. A record is saved
+ * before the first use of what it says, so a crash never lets a key wrap more than its lifetime allows.
+ */
 struct bucket_store {
-	enum err (*load)(void *context, const struct bucket_id *id, struct bucket_record *ret); /* ERR_NOT_FOUND: none */
+	/* ERR_NOT_FOUND: none. ERR_FORMAT, ERR_TAMPERED, ERR_VAULT: damaged; reported, and a new bucket key is made. */
+	enum err (*load)(void *context, const struct bucket_id *id, struct bucket_record *ret);
 	enum err (*save)(void *context, const struct bucket_id *id, const struct bucket_record *record); /* durable */
 	void *context;
 };
@@ -59,6 +67,9 @@ struct bucket_cache_config {
 #define BUCKET_LIFETIME_DEFAULT       (7 * 24 * 3600 * CLOCK_SECOND)
 #define BUCKET_LIFETIME_FILES_DEFAULT (UINT64_C(1) << 20)
 #define BUCKET_CACHE_TIME_DEFAULT     (300 * CLOCK_SECOND)
+#define BUCKET_FAILURE_TIME           (1 * CLOCK_SECOND)
+/** Data keys are counted in blocks of this many: after a crash, or a mount, at most so many uses of a bucket key are lost. */
+#define BUCKET_RESERVE UINT64_C(4096)
 
 enum err bucket_cache_new(const struct bucket_cache_config *config, struct bucket_cache **ret);
 /** Wipes everything. No reference may be outstanding. */
@@ -69,8 +80,7 @@ void bucket_cache_free(struct bucket_cache *cache);
  * On success *ret is held until bucket_ref_release(). Errors: any of the KMS's, final (the client below has retried).
  * May block for one KMS call.
  */
-enum err bucket_cache_acquire_for_wrap(
-	struct bucket_cache *cache, const struct bucket_id *id, struct bucket_ref **ret);
+enum err bucket_cache_acquire_for_wrap(struct bucket_cache *cache, const struct bucket_id *id, struct bucket_ref **ret);
 
 /**
  * Borrow the bucket key that @wrapped is, found by the SHA-256 of blob, ARN and bucket id, to unwrap data keys.
@@ -105,24 +115,33 @@ enum err bucket_cache_direct_generate(struct bucket_cache *cache, const uint8_t 
 enum err bucket_cache_direct_decrypt(struct bucket_cache *cache, const uint8_t file_id[FILE_ID_SIZE],
 	const struct kms_wrapped_key *wrapped, struct data_key *ret_key, uint64_t *ret_live_until);
 
-/** Drop every plaintext key now (suspend, `signetfs` told to lock). The next use asks the KMS. */
+/** Drop every plaintext key now (suspend, `signetfs` told to lock). References stop being live. The next use asks the KMS. */
 void bucket_cache_drop_all(struct bucket_cache *cache);
+
+/**
+ * Wipe what nobody asked for since its cache time was over (an acquire does it too, an idle mount does not). Returns the ns until
+ * the next key expires, UINT64_MAX when none is held: call again then.
+ */
+uint64_t bucket_cache_expire(struct bucket_cache *cache);
 
 struct bucket_cache_stats {
 	uint64_t generate_ok, generate_refused, generate_failed; /* GenerateDataKey calls by result */
 	uint64_t decrypt_ok, decrypt_refused, decrypt_failed;    /* Decrypt calls by result */
-	uint64_t calls_without; /* calls that a mount without bucket keys would have made: wraps + unwraps */
-	uint64_t hits, misses, evictions, expirations, waits;
+	uint64_t
+		calls_without; /* calls that a mount without bucket keys would have made: wraps + unwraps + direct ones */
+	/* Every acquire counts once: served from memory, made a call, waited for another's, or got a remembered failure. */
+	uint64_t hits, misses, waits, repeats;
+	uint64_t evictions, expirations;
 	uint64_t wraps, unwraps;
-	uint64_t entries; /* plaintext keys held now */
+	uint64_t entries; /* plaintext keys in memory now, those that only their holders keep included */
 };
 void bucket_cache_stats(const struct bucket_cache *cache, struct bucket_cache_stats *ret);
 
 struct bucket_cache_entry {
 	struct bucket_id id;
 	char key_arn[KMS_ARN_MAX + 1];
-	int wrapping;            /* the one that wraps new data keys */
-	uint64_t wrapped_files;  /* of a wrapping one */
+	int wrapping;                            /* the one that wraps new data keys */
+	uint64_t wrapped_files;                  /* of a wrapping one */
 	uint64_t cache_time_left, lifetime_left; /* ns */
 };
 /** Copy up to @max entries out; returns how many there are. For `signetfs stats`. */

@@ -82,6 +82,15 @@ static enum err header_mac(const uint8_t *in, size_t length, const struct header
 	return kdf_hmacv(key->b, sizeof(key->b), parts, length > FILE_HEADER_UNIT ? 2 : 1, ret);
 }
 
+/* The ARN ends up in logs and in a KMS request: visible ASCII only. */
+static int is_arn_text(const char *arn, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (arn[i] <= ' ' || arn[i] > '~')
+			return 0;
+	return 1;
+}
+
 static void write_fields(struct writer *w, const struct file_header *h, size_t arn_len, size_t length)
 {
 	writer_put(w, magic, sizeof(magic));
@@ -113,6 +122,8 @@ enum err file_header_encode(const struct file_header *h, const struct header_key
 			"the KMS's key ARN and ciphertext need %zu bytes, and this vault's file headers have room for "
 			"%zu",
 			arn_len + h->kms_key.blob_len, area_size(length));
+	if (!is_arn_text(h->kms_key.key_arn, arn_len))
+		return err_fail(ERR_KMS_PROTOCOL, "the KMS named a key by an ARN with a byte that no ARN holds");
 	memcpy(area, h->kms_key.key_arn, arn_len);
 	memcpy(area + arn_len, h->kms_key.blob, h->kms_key.blob_len);
 	writer_init(&w, out, length);
@@ -180,7 +191,6 @@ static enum err read_bucket(struct reader *r, struct file_header *h, uint16_t *r
 	return ERR_OK;
 }
 
-/* The ARN ends up in logs and in a KMS request: visible ASCII only. */
 static enum err read_area(const uint8_t *area, size_t size, size_t arn_len, struct kms_wrapped_key *k)
 {
 	struct reader r;
@@ -189,9 +199,8 @@ static enum err read_area(const uint8_t *area, size_t size, size_t arn_len, stru
 	TRY(reader_copy(&r, k->key_arn, arn_len));
 	TRY(reader_copy(&r, k->blob, k->blob_len));
 	TRY(reader_zeros(&r, r.left));
-	for (size_t i = 0; i < arn_len; i++)
-		if (k->key_arn[i] <= ' ' || k->key_arn[i] > '~')
-			return err_fail(ERR_FORMAT, "key ARN with a byte that no ARN holds");
+	if (!is_arn_text(k->key_arn, arn_len))
+		return err_fail(ERR_FORMAT, "key ARN with a byte that no ARN holds");
 	return reader_end(&r);
 }
 

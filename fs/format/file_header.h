@@ -47,7 +47,7 @@ enum err file_header_key(const struct data_key *key, const uint8_t file_id[FILE_
 /** Smallest header length (a multiple of 512) that holds such an ARN and blob; ERR_LIMIT beyond FILE_HEADER_MAX. */
 enum err file_header_length_for(size_t arn_len, size_t blob_len, size_t *ret_len);
 
-/** Encode into exactly @length bytes, MAC included. ERR_LIMIT, @out untouched, when the ARN and blob do not fit: copying into a vault with longer headers is the way out. */
+/** Encode into exactly @length bytes, MAC included. ERR_LIMIT, @out untouched, when the ARN and blob do not fit: copying into a vault with longer headers is the way out. ERR_KMS_PROTOCOL: the ARN is no visible ASCII. */
 enum err file_header_encode(const struct file_header *h, const struct header_key *key, uint8_t *out, size_t length);
 
 /**
