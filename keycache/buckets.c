@@ -123,8 +123,7 @@ static enum err generate(struct bucket_cache *cache, struct plan *p, struct atte
 	cache_lock(cache);
 	epoch = cache->epoch;
 	cache_unlock(cache);
-	attempt->called = 1;
-	TRY(call_generate(cache, &context, ref->key->b, &ref->wrapped, &ref->live_until));
+	TRY(call_generate(cache, &context, attempt, ref->key->b, &ref->wrapped, &ref->live_until));
 	record.wrapped = ref->wrapped;
 	record.created = cache->clock->wall(cache->clock);
 	TRY(save(cache, p, &record));
@@ -213,7 +212,7 @@ static enum err fly(struct bucket_cache *cache, struct bucket *b, struct attempt
 		commit(b, &p);
 		*ret = take(b, ref);
 	} else {
-		failure_set(&b->failure, e, cache_now(cache));
+		failure_set(&b->failure, e, attempt_failure_until(attempt, cache_now(cache)));
 	}
 	pthread_cond_broadcast(&cache->changed);
 	return e;

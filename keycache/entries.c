@@ -164,7 +164,7 @@ void entries_put(struct bucket_cache *cache, const uint8_t digest[SHA256_SIZE], 
 
 /* The call itself, without the lock. */
 static enum err fetch(struct bucket_cache *cache, const struct bucket_id *id, const struct kms_wrapped_key *wrapped,
-	struct bucket_ref **ret)
+	struct attempt *attempt, struct bucket_ref **ret)
 {
 	struct kms_context context = call_bucket_context(cache, id);
 	struct bucket_ref *ref AUTO_REF = ref_new(cache, id);
@@ -172,14 +172,17 @@ static enum err fetch(struct bucket_cache *cache, const struct bucket_id *id, co
 	if (!ref)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for a bucket key");
 	ref->wrapped = *wrapped;
-	TRY(call_decrypt(cache, &context, wrapped, ref->key->b, &ref->live_until));
+	TRY(call_decrypt(cache, &context, wrapped, attempt, ref->key->b, &ref->live_until));
 	*ret = STEAL(ref);
 	return ERR_OK;
 }
 
-/* ENTRY_IDLE or ENTRY_FAILED → FETCHING → HELD or FAILED; IDLE again when drop_all came in between. */
-static enum err fly(
-	struct bucket_cache *cache, struct entry *e, const struct bucket_id *id, const struct kms_wrapped_key *wrapped)
+/*
+ * ENTRY_IDLE or ENTRY_FAILED → FETCHING → HELD or FAILED; IDLE again, and no *ret, when drop_all came in between.
+ * Whoever made the call gets its key even where that took longer than the cache time: otherwise this could go on for ever.
+ */
+static enum err fly(struct bucket_cache *cache, struct entry *e, const struct bucket_id *id,
+	const struct kms_wrapped_key *wrapped, struct attempt *attempt, struct bucket_ref **ret)
 {
 	uint64_t epoch = cache->epoch;
 	struct bucket_ref *ref = NULL;
@@ -187,25 +190,26 @@ static enum err fly(
 
 	e->state = ENTRY_FETCHING;
 	cache_unlock(cache);
-	error = fetch(cache, id, wrapped, &ref);
+	error = fetch(cache, id, wrapped, attempt, &ref);
 	cache_lock(cache);
 	e->flights++;
 	if (error != ERR_OK) {
 		e->state = ENTRY_FAILED;
-		failure_set(&e->failure, error, cache_now(cache));
+		failure_set(&e->failure, error, attempt_failure_until(attempt, cache_now(cache)));
 	} else if (epoch != cache->epoch) {
 		e->state = ENTRY_IDLE;
 		bucket_ref_release(ref);
 	} else {
 		e->state = ENTRY_HELD;
 		e->ref = ref;
+		*ret = bucket_ref_hold(ref);
 	}
 	pthread_cond_broadcast(&cache->changed);
 	return error;
 }
 
-/* Wait for the call that is under way; its failure is ours, however long ago we wake. */
-static enum err wait_for_flight(struct bucket_cache *cache, struct entry *e)
+/* Wait for the call that is under way; what it brought is ours, however late we wake. No *ret: ask again. */
+static enum err wait_for_flight(struct bucket_cache *cache, struct entry *e, struct bucket_ref **ret)
 {
 	uint64_t flight = e->flights;
 	struct failure failure = {0};
@@ -215,6 +219,8 @@ static enum err wait_for_flight(struct bucket_cache *cache, struct entry *e)
 		pthread_cond_wait(&cache->changed, &cache->lock);
 	if (e->state == ENTRY_FAILED)
 		failure = e->failure;
+	if (e->state == ENTRY_HELD)
+		*ret = bucket_ref_hold(e->ref);
 	e->waiters--;
 	return failure.error == ERR_OK ? ERR_OK : failure_repeat(&failure);
 }
@@ -223,7 +229,9 @@ static enum err acquire_locked(struct bucket_cache *cache, const uint8_t digest[
 	const struct bucket_id *id, const struct kms_wrapped_key *wrapped, struct attempt *attempt,
 	struct bucket_ref **ret)
 {
-	for (;;) {
+	struct bucket_ref *ref = NULL;
+
+	while (!ref) {
 		struct entry *e = find_or_add(cache, digest);
 
 		if (!e)
@@ -231,24 +239,25 @@ static enum err acquire_locked(struct bucket_cache *cache, const uint8_t digest[
 		drop_if_expired(cache, e);
 		switch (e->state) {
 		case ENTRY_HELD:
-			*ret = bucket_ref_hold(e->ref);
-			return ERR_OK;
+			ref = bucket_ref_hold(e->ref);
+			break;
 		case ENTRY_FETCHING:
 			attempt->waited = 1;
-			TRY(wait_for_flight(cache, e));
-			continue;
+			TRY(wait_for_flight(cache, e, &ref));
+			break;
 		case ENTRY_FAILED:
 			if (failure_is_fresh(&e->failure, cache_now(cache))) {
 				attempt->repeated = 1;
 				return failure_repeat(&e->failure);
 			}
-			/* fall through */
+			__attribute__((fallthrough));
 		case ENTRY_IDLE:
-			attempt->called = 1;
-			TRY(fly(cache, e, id, wrapped));
-			continue;
+			TRY(fly(cache, e, id, wrapped, attempt, &ref));
+			break;
 		}
 	}
+	*ret = ref;
+	return ERR_OK;
 }
 
 enum err entries_acquire(struct bucket_cache *cache, const struct bucket_id *id, const struct kms_wrapped_key *wrapped,

@@ -95,8 +95,9 @@ enum err bucket_cache_direct_generate(struct bucket_cache *cache, const uint8_t 
 	struct data_key *ret_key, struct kms_wrapped_key *ret_wrapped, uint64_t *ret_live_until)
 {
 	struct kms_context context = call_file_context(cache, file_id);
+	struct attempt attempt = {0};
 
-	TRY(call_generate(cache, &context, ret_key->b, ret_wrapped, ret_live_until));
+	TRY(call_generate(cache, &context, &attempt, ret_key->b, ret_wrapped, ret_live_until));
 	atomic_fetch_add_explicit(&cache->direct, 1, memory_order_relaxed);
 	return ERR_OK;
 }
@@ -105,8 +106,9 @@ enum err bucket_cache_direct_decrypt(struct bucket_cache *cache, const uint8_t f
 	const struct kms_wrapped_key *wrapped, struct data_key *ret_key, uint64_t *ret_live_until)
 {
 	struct kms_context context = call_file_context(cache, file_id);
+	struct attempt attempt = {0};
 
-	TRY(call_decrypt(cache, &context, wrapped, ret_key->b, ret_live_until));
+	TRY(call_decrypt(cache, &context, wrapped, &attempt, ret_key->b, ret_live_until));
 	atomic_fetch_add_explicit(&cache->direct, 1, memory_order_relaxed);
 	return ERR_OK;
 }
