@@ -2,21 +2,8 @@
 #include "fs/cli/cli.h"
 
 #include <string.h>
-#include <unistd.h>
 #include "kms/wire/client.h"
 #include "kms/wire/endpoint.h"
-
-/* The commonest first mistake deserves its own words rather than the agent's. */
-enum err cli_check_keystore(const struct cli_settings *s)
-{
-	const char *keystore = cli_setting(s, CLI_SET_KEYSTORE);
-
-	if (access(keystore, F_OK) == 0)
-		return ERR_OK;
-	return err_fail(ERR_NOT_FOUND,
-		"there is no keystore at %s; make one with \"signetfs kms init\", or name yours with --keystore",
-		keystore);
-}
 
 enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
 {

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/cli/cli.h"
+#include "fs/cli/keystore.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <time.h>
 #include "kms/base/clock.h"
 #include "kms/base/json.h"
-#include "kms/store/store.h"
-
-enum { ARN_SIZE = 256 };
-#define ACCOUNT        "000000000000"
-#define DEFAULT_REGION "us-east-1"
 
 struct audit {
 	const char *since, *until, *key, *operation, *error;
@@ -18,7 +13,7 @@ struct audit {
 	int json;
 	struct cli_settings settings;
 
-	char arn[ARN_SIZE];
+	struct engine_audit_filter filter;
 	struct cli_table *table;
 	size_t records;
 };
@@ -43,33 +38,6 @@ static enum err parse_moment(const char *text, uint64_t *ret_ns)
 		return err_fail(ERR_USAGE,
 			"\"%s\" is no moment; write 2026-11-21, 2026-11-21T22:44:43Z, or 7d for seven days ago", text);
 	*ret_ns = now - seconds * CLOCK_SECOND;
-	return ERR_OK;
-}
-
-/* Records are filed under key ARNs; a person has an id, an alias or an ARN. */
-static enum err resolve_key(struct audit *a, struct store *store, const char **ret_arn)
-{
-	const char *region = cli_setting(&a->settings, CLI_SET_REGION);
-	char id[UUID_TEXT + 1];
-	struct store_alias alias;
-
-	*ret_arn = a->key;
-	if (!a->key || strncmp(a->key, "arn:", 4) == 0)
-		return ERR_OK;
-	if (!region)
-		region = DEFAULT_REGION;
-	*ret_arn = a->arn;
-	if (strncmp(a->key, "alias/", 6) != 0) {
-		snprintf(a->arn, sizeof(a->arn), "arn:aws:kms:%s:" ACCOUNT ":key/%s", region, a->key);
-		return ERR_OK;
-	}
-	enum err e = store_alias_find(store, ACCOUNT, region, a->key, &alias);
-
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? err_fail(e, "there is no %s in %s", a->key, region) : e;
-	encode_uuid(alias.key_id, id);
-	snprintf(a->arn, sizeof(a->arn), "arn:aws:kms:%s:" ACCOUNT ":key/%s%s", region,
-		alias.key_multi_region ? "mrk-" : "", id);
 	return ERR_OK;
 }
 
@@ -114,18 +82,18 @@ static enum err on_record(void *context, const char *text)
 	return ERR_OK;
 }
 
-static enum err print_records(struct audit *a, struct store *store, const struct store_audit_filter *filter)
+static enum err print_records(struct audit *a, struct engine *engine, const struct engine_audit_filter *filter)
 {
 	static const char *const head[] = {"Time", "Operation", "Caller", "Key", "Result"};
 
 	if (a->json) {
 		printf("{\"Records\":[");
-		TRY(store_audit_list(store, filter, on_record, a));
+		TRY(engine_audit_list(engine, filter, on_record, a));
 		printf("\n]}\n");
 		return ERR_OK;
 	}
 	cli_table_add(a->table, head);
-	TRY(store_audit_list(store, filter, on_record, a));
+	TRY(engine_audit_list(engine, filter, on_record, a));
 	if (a->records)
 		cli_table_print(a->table, stdout);
 	else
@@ -133,26 +101,41 @@ static enum err print_records(struct audit *a, struct store *store, const struct
 	return ERR_OK;
 }
 
-static enum err run(struct audit *a)
+static enum err build_filter(const struct audit *a, struct engine_audit_filter *ret)
 {
-	struct store_audit_filter filter = {.operation = a->operation, .error = a->error, .limit = (size_t)a->limit};
-	struct store *store;
-	enum err e;
+	struct engine_audit_filter f = {
+		.key = a->key, .operation = a->operation, .error = a->error, .limit = (size_t)a->limit};
 
 	if (a->since)
-		TRY(parse_moment(a->since, &filter.from));
+		TRY(parse_moment(a->since, &f.from));
 	if (a->until)
-		TRY(parse_moment(a->until, &filter.to));
+		TRY(parse_moment(a->until, &f.to));
 	if (a->error && strcmp(a->error, "none") == 0)
-		filter.error = "";
-	TRY(cli_settings_load(&a->settings));
-	TRY(cli_check_keystore(&a->settings));
-	TRY(store_open(cli_setting(&a->settings, CLI_SET_KEYSTORE), &store));
-	e = resolve_key(a, store, &filter.key_arn);
-	if (e == ERR_OK)
-		e = print_records(a, store, &filter);
-	store_close(store);
+		f.error = "";
+	*ret = f;
+	return ERR_OK;
+}
+
+static enum err list(void *context, struct engine *engine)
+{
+	struct audit *a = context;
+
+	a->table = cli_table_new(5);
+	if (!a->table)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	enum err e = print_records(a, engine, &a->filter);
+
+	cli_table_free(a->table);
 	return e;
+}
+
+/* Filters are checked before the root key is asked for. */
+static int run(struct audit *a)
+{
+	static const char what[] = "reading the audit records";
+	enum err e = build_filter(a, &a->filter);
+
+	return e == ERR_OK ? cli_with_keystore(&a->settings, what, list, a) : cli_fail(e, what);
 }
 
 int cli_kms_audit(int argc, char **argv)
@@ -171,17 +154,12 @@ int cli_kms_audit(int argc, char **argv)
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
 	const struct cli_usage usage = {"signetfs kms audit [OPTION]…",
-		"Show the audit records of the keystore, newest last. Needs no root key.", 0, 0, options,
+		"Show the audit records of the keystore, newest last.", 0, 0, options,
 		cli_settings_options(&a.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
-	if (done < 0) {
-		a.table = cli_table_new(5);
-		enum err e = a.table ? run(&a) : err_fail(ERR_NO_MEMORY, "out of memory");
-
-		done = e == ERR_OK ? CLI_DONE : cli_fail(e, "reading the audit records");
-		cli_table_free(a.table);
-	}
+	if (done < 0)
+		done = run(&a);
 	cli_settings_free(&a.settings);
 	return done;
 }
