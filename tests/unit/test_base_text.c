@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON and INI: every refusal by name. */
+#include "kms/base/ini_file.h"
+#include "kms/base/json.h"
+#include "kms/base/secret.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static enum err parse(const char *text, size_t len)
+{
+	json_t *value = NULL;
+	enum err e = json_parse(text, len, &value);
+
+	assert_true((e == ERR_OK) == (value != NULL));
+	json_decref(value);
+	return e;
+}
+
+static void json_refusals(void **state)
+{
+	static const struct {
+		const char *name, *text;
+	} cases[] = {
+		{"empty", ""},
+		{"only white space", " \n"},
+		{"cut short", "{\"a\":1"},
+		{"trailing value", "{} {}"},
+		{"trailing garbage", "{}x"},
+		{"duplicate member", "{\"a\":1,\"a\":2}"},
+		{"duplicate member by escape", "{\"a\":1,\"\\u0061\":2}"},
+		{"trailing comma", "[1,]"},
+		{"single quotes", "{'a':1}"},
+		{"comment", "{} // x"},
+		{"NaN", "[NaN]"},
+		{"leading zero", "[01]"},
+		{"integer too large", "[9223372036854775808]"},
+		{"real too large", "[1e999]"},
+		{"escaped NUL", "[\"\\u0000\"]"},
+		{"escaped NUL in a name", "{\"a\\u0000b\":1}"},
+		{"control character in a string", "[\"a\nb\"]"},
+		{"lone surrogate", "[\"\\ud800\"]"},
+		{"invalid UTF-8", "[\"\xff\"]"},
+		{"overlong UTF-8", "[\"\xc0\xaf\"]"},
+		{"byte order mark", "\xef\xbb\xbf{}"},
+		{"bare string", "\"a\""},
+		{"bare number", "1"},
+		{"unbalanced", "}{"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (parse(cases[i].text, strlen(cases[i].text)) != ERR_FORMAT)
+			fail_msg("not refused: %s", cases[i].name);
+	assert_int_equal(parse("{}\0", 3), ERR_FORMAT);
+	assert_int_equal(parse("{\"a\0b\":1}", 9), ERR_FORMAT);
+}
+
+static void json_depth_is_bounded(void **state)
+{
+	char text[100], strings[100];
+
+	(void)state;
+	memset(text, '[', 33);
+	memset(text + 33, ']', 33);
+	assert_int_equal(parse(text, 66), ERR_FORMAT);
+	assert_int_equal(parse(text + 1, 64), ERR_OK);
+	memset(text, '[', sizeof(text));
+	assert_int_equal(parse(text, sizeof(text)), ERR_FORMAT);
+	/* Brackets in strings do not count, and escaped quotes do not end them. */
+	memset(strings, '[', sizeof(strings));
+	memcpy(strings, "[\"\\\"", 4);
+	memcpy(strings + 98, "\"]", 2);
+	assert_int_equal(parse(strings, sizeof(strings)), ERR_OK);
+}
+
+static void json_errors_quote_no_content(void **state)
+{
+	static const char text[] = "{\"Plaintext\": c2VjcmV0}";
+
+	(void)state;
+	assert_int_equal(parse(text, strlen(text)), ERR_FORMAT);
+	assert_null(strstr(err_text(ERR_FORMAT), "c2Vj"));
+	assert_non_null(strstr(err_text(ERR_FORMAT), "line 1"));
+}
+
+static void json_text_is_compact_and_in_order(void **state)
+{
+	json_t *value AUTO_JSON = json_pack("{s:i, s:[b, n], s:s}", "z", 1, "a", 1, "m", "\xc3\xa9\"");
+	size_t len = 0;
+	char *text = json_text(value, &len);
+
+	(void)state;
+	assert_string_equal(text, "{\"z\":1,\"a\":[true,null],\"m\":\"\xc3\xa9\\\"\"}");
+	assert_int_equal(len, strlen(text));
+	secret_heap_free(text);
+	assert_null(json_text(NULL, &len));
+}
+
+static void json_blobs(void **state)
+{
+	json_t *object AUTO_JSON = json_pack("{s:i, s:s, s:s}", "number", 1, "bad", "Zg=", "empty", "");
+	uint8_t *blob = NULL;
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(json_set_blob(object, "blob", "\0\xff", 2), 0);
+	assert_string_equal(json_string_value(json_object_get(object, "blob")), "AP8=");
+	assert_int_equal(json_get_blob(object, "blob", &blob, &len), ERR_OK);
+	assert_int_equal(len, 2);
+	assert_memory_equal(blob, "\0\xff", 2);
+	secret_free(STEAL(blob));
+	assert_int_equal(json_get_blob(object, "none", &blob, &len), ERR_NOT_FOUND);
+	assert_int_equal(json_get_blob(object, "number", &blob, &len), ERR_FORMAT);
+	assert_int_equal(json_get_blob(object, "bad", &blob, &len), ERR_FORMAT);
+	assert_null(blob);
+	assert_int_equal(json_get_blob(object, "empty", &blob, &len), ERR_OK);
+	assert_int_equal(len, 0);
+	secret_free(blob);
+	assert_int_equal(json_set_blob(NULL, "blob", "x", 1), -1);
+}
+
+/* ---- INI ---- */
+
+struct seen {
+	char text[4096];
+	unsigned stop_at;
+};
+
+static enum err note(void *context, const char *section, const char *name, const char *value, unsigned line)
+{
+	struct seen *s = context;
+	size_t used = strlen(s->text);
+
+	if (line == s->stop_at)
+		return err_fail(ERR_UNSUPPORTED, "unknown key %s", name);
+	snprintf(s->text + used, sizeof(s->text) - used, "%u[%s]%s=%.20s;", line, section, name, value);
+	return ERR_OK;
+}
+
+static enum err ini(struct seen *s, const char *text, size_t len)
+{
+	memset(s->text, 0, sizeof(s->text));
+	return ini_parse_buffer("x.ini", text, len, note, s);
+}
+
+static void ini_pairs_come_in_order_with_their_lines(void **state)
+{
+	static const char text[] =
+		"# comment\n; another\n\na = 1\r\n[one]\n  b=  two words ; no comment  \nc=\n[two] \n"
+		"arn = arn:aws:kms:x=y\nlast=1";
+	struct seen s = {.stop_at = 0};
+
+	(void)state;
+	assert_int_equal(ini(&s, text, strlen(text)), ERR_OK);
+	assert_string_equal(
+		s.text, "4[]a=1;6[one]b=two words ; no comme;7[one]c=;9[two]arn=arn:aws:kms:x=y;10[two]last=1;");
+	assert_int_equal(ini(&s, "", 0), ERR_OK);
+	assert_string_equal(s.text, "");
+}
+
+static void ini_refusals_name_the_line(void **state)
+{
+	static const struct {
+		const char *text, *where;
+	} cases[] = {
+		{"a=1\nrubbish\n", "x.ini:2:"},
+		{"[open\n", "x.ini:1:"},
+		{"a=1\n[]\n", "x.ini:2:"},
+		{"[a] b\n", "x.ini:1:"},
+		{"\n\n= value\n", "x.ini:3:"},
+		{"a=\x01\n", "x.ini:1:"},
+		{"a=1\rb=2\n", "x.ini:1:"},
+		{"a=\x7f\n", "x.ini:1:"},
+		{"a=\x1b[31m\n", "x.ini:1:"},
+		{"[0123456789012345678901234567890123456789012345678]\n", "x.ini:1:"},
+	};
+	struct seen s = {.stop_at = 0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(ini(&s, cases[i].text, strlen(cases[i].text)), ERR_CONFIG);
+		if (!strstr(err_text(ERR_CONFIG), cases[i].where))
+			fail_msg("%s does not name %s", err_text(ERR_CONFIG), cases[i].where);
+	}
+	assert_int_equal(ini(&s, "a=1\nb=\0\n", 8), ERR_CONFIG);
+	assert_non_null(strstr(err_text(ERR_CONFIG), "x.ini:2:"));
+}
+
+static void ini_is_bounded(void **state)
+{
+	char *text = malloc(70000);
+	struct seen s = {.stop_at = 0};
+
+	(void)state;
+	memset(text, 'v', 70000);
+	memcpy(text, "k=", 2);
+	assert_int_equal(ini(&s, text, 4096), ERR_OK);
+	assert_string_equal(s.text, "1[]k=vvvvvvvvvvvvvvvvvvvv;");
+	text[4096] = '\r';
+	text[4097] = '\n';
+	assert_int_equal(ini(&s, text, 4098), ERR_OK);
+	text[4096] = 'v';
+	assert_int_equal(ini(&s, text, 4097), ERR_CONFIG);
+	assert_non_null(strstr(err_text(ERR_CONFIG), "x.ini:1: the line is longer"));
+	memset(text, '\n', 70000);
+	assert_int_equal(ini(&s, text, 65536), ERR_OK);
+	assert_int_equal(ini(&s, text, 65537), ERR_CONFIG);
+	free(text);
+}
+
+static void ini_callback_stops_the_parse(void **state)
+{
+	struct seen s = {.stop_at = 2};
+
+	(void)state;
+	assert_int_equal(ini(&s, "a=1\nb=2\nc=3\n", 12), ERR_UNSUPPORTED);
+	assert_string_equal(err_text(ERR_UNSUPPORTED), "x.ini:2: unknown key b");
+	assert_string_equal(s.text, "1[]a=1;");
+}
+
+static int install_allocator(void **state)
+{
+	(void)state;
+	secret_install_json_allocator();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(json_refusals),
+		cmocka_unit_test(json_depth_is_bounded),
+		cmocka_unit_test(json_errors_quote_no_content),
+		cmocka_unit_test(json_text_is_compact_and_in_order),
+		cmocka_unit_test(json_blobs),
+		cmocka_unit_test(ini_pairs_come_in_order_with_their_lines),
+		cmocka_unit_test(ini_refusals_name_the_line),
+		cmocka_unit_test(ini_is_bounded),
+		cmocka_unit_test(ini_callback_stops_the_parse),
+	};
+
+	return cmocka_run_group_tests_name("base_text", tests, install_allocator, NULL);
+}
