@@ -47,10 +47,25 @@ static void vm_flags(const void *p, char out[256])
 	fclose(f);
 }
 
+/* The address and thread sanitizers turn mlock() into nothing; what depends on it cannot be seen there. */
+static int mlock_is_real(void)
+{
+	char flags[256];
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int real;
+
+	mlock(page, 4096);
+	vm_flags(page, flags);
+	real = strstr(flags, " lo ") != NULL;
+	munmap(page, 4096);
+	return real;
+}
+
 static void memory_is_zero_aligned_locked_and_undumpable(void **state)
 {
 	static const size_t sizes[] = {
 		0, 1, 31, 32, 33, 63, 64, 100, 480, 1008, 1009, 3000, 4096, 8192, 8193, 70000, 300000};
+	const int real = mlock_is_real();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -61,7 +76,7 @@ static void memory_is_zero_aligned_locked_and_undumpable(void **state)
 		assert_true(is_zero(p, sizes[i]));
 		assert_int_equal((uintptr_t)p % (sizes[i] >= 64 ? 64 : 16), 0);
 		vm_flags(p, flags);
-		assert_non_null(strstr(flags, " lo "));
+		assert_true(!real || strstr(flags, " lo "));
 		assert_non_null(strstr(flags, " dd "));
 		assert_non_null(strstr(flags, " wf "));
 		memset(p, 0xa5, sizes[i]);
@@ -254,6 +269,10 @@ static int without_lock_limit(void *context)
 static void spent_lock_limit_fails_unless_allowed(void **state)
 {
 	(void)state;
+	if (!mlock_is_real()) {
+		printf("skip: a sanitizer has replaced mlock()\n");
+		skip();
+	}
 	assert_int_equal(child_run(without_lock_limit, NULL), 0);
 }
 
