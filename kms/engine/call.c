@@ -62,8 +62,8 @@ static enum err find_key(struct call *call)
 	const char *member = call->op->key_member;
 	const char *text = member != NULL ? call_string(call, member) : NULL;
 
-	if (text == NULL || strcmp(call->op->name, "Decrypt") == 0)
-		return ERR_OK; /* Decrypt reads its blob before it looks at the key that the request asserts */
+	if (text == NULL)
+		return ERR_OK;
 	TRY(resolve_key(call, text, &call->key));
 	call->has_key = 1;
 	if (call->op->flags & OP_OWN_KEYS)

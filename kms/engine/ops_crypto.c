@@ -30,7 +30,7 @@ static enum err check_use(const struct call *call, const struct store_key *key, 
 
 static enum err refuse_recipient(const struct call *call)
 {
-	if (json_object_get(call->request, "Recipient") != NULL)
+	if (json_is_object(json_object_get(call->request, "Recipient")))
 		return err_fail(
 			ERR_KMS_UNSUPPORTED_OPERATION, "Recipient is not supported: there are no Nitro enclaves here.");
 	if (json_array_size(json_object_get(call->request, "DryRunModifiers")) > 0)
