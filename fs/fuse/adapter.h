@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_FUSE_ADAPTER_H
+#define SIGNETFS_FUSE_ADAPTER_H
+
+/*
+ * From FUSE requests to calls of the vault. An operation decodes, makes one call (or few), and replies exactly once on
+ * every path; it never ends the connection: an error inside is logged below and answered as an errno.
+ */
+
+#include <fuse_lowlevel.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include "fs/fuse/handles.h"
+#include "fs/fuse/node.h"
+#include "fs/vault/vault.h"
+
+struct adapter_counters {
+	_Atomic uint64_t created, bytes_read, bytes_written;
+};
+
+struct adapter {
+	struct vault *vault;
+	struct node_table *nodes;
+	struct handle_cache *handles;
+	int read_only;
+	int acl;        /* POSIX ACLs are on: the umask is ours to apply */
+	int set_owner;  /* the daemon is root: what is made belongs to the caller */
+	int no_open;    /* the kernel takes ENOSYS for open as "never ask" */
+	int no_opendir; /* the same for opendir */
+	struct adapter_counters counters;
+};
+
+/** The table for fuse_session_new(); userdata is the struct adapter. */
+const struct fuse_lowlevel_ops *adapter_ops(void);
+
+/* ---- For the operations ---- */
+
+/* This mount is the only writer, so what the kernel knows stays true. */
+#define ADAPTER_TIMEOUT 86400.0
+
+static inline struct adapter *adapter_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+struct node *adapter_node(struct adapter *a, fuse_ino_t ino);
+void adapter_fail(fuse_req_t req, enum err e);
+/** ERR_OK or a failure as the whole answer. */
+void adapter_done(fuse_req_t req, enum err e);
+/** The directory, for as long as the caller keeps it. Takes and leaves the names lock. */
+enum err adapter_dir(struct adapter *a, fuse_ino_t ino, struct vault_dir **ret);
+struct vault_owner adapter_owner(fuse_req_t req);
+/** node_enter() for a name that the kernel is about to be told. NULL when memory is out. */
+struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st);
+
+/* ops_name.c */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(
+	fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname, unsigned flags);
+/** Reply with a name that was looked up or made. */
+void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, const struct stat *st);
+
+/* ops_make.c */
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+
+/* ops_attr.c */
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid, struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t ino);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+/** Clear the set-id bits as write(2) by an unprivileged process does. */
+enum err adapter_kill_privileges(struct adapter *a, struct node *n, struct vault_file *file);
+
+/* ops_io.c */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi);
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
+
+/* ops_dir.c */
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
+
+/* ops_xattr.c */
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+/** The mode for a new entry: the umask applied unless the parent's default ACL takes its place. */
+mode_t adapter_masked(fuse_req_t req, struct node *parent, struct vault_dir *dir, mode_t mode);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_FUSE_BACKING_H
+#define SIGNETFS_FUSE_BACKING_H
+
+/* The kernel's own knobs for one mount, under /sys. Only root may turn them; everybody else keeps the defaults. */
+
+#include <sys/types.h>
+
+/**
+ * Read-ahead of several requests, and a fair share of memory for pages to be written back: the defaults of a FUSE mount
+ * (128 KiB, 1 % and strict) suit a slow device of an untrusted user.
+ */
+void backing_tune(dev_t dev);
+
+/** Cut the connection of what is mounted there: programs that use it get ENOTCONN, and the workers end. */
+void backing_abort(const char *mount_point);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "fs/vault/vault.h"
+
+enum {
+	THREADS_DEFAULT = 4,
+	/* The header of a WRITE before its data: the data then starts where a page does. */
+	REQUEST_HEADER = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
+	REQUEST_SIZE = CHANNEL_MAX_IO + 4096,
+	WANTED_FLAGS = FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2,
+};
+
+struct worker {
+	struct channel *channel;
+	pthread_t thread;
+	int fd; /* a clone of the device, so that each thread has its own queue of requests in progress; or the session's */
+	char *request, *reply;
+	int kills_privileges;
+	uint64_t init_unique; /* of an INIT request that awaits its reply; else 0 */
+	uint32_t init_flags;  /* what the kernel offered in it */
+};
+
+struct channel {
+	struct channel_config config;
+	unsigned threads, started;
+	atomic_uint running;
+	struct worker *workers;
+};
+
+static __thread struct worker *current;
+
+void *channel_buffer(void)
+{
+	return current->reply;
+}
+
+int channel_kills_privileges(void)
+{
+	return current->kills_privileges;
+}
+
+/* ---- The bytes ---- */
+
+/* Note what libfuse will not tell the operation. */
+static void look_at_request(struct worker *w, size_t len)
+{
+	const struct fuse_in_header *in = (const void *)w->request;
+	const void *body = in + 1;
+
+	w->kills_privileges = 0;
+	if (in->opcode == FUSE_WRITE && len >= REQUEST_HEADER) {
+		const struct fuse_write_in *write_in = body;
+		w->kills_privileges = (write_in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+	} else if (in->opcode == FUSE_SETATTR && len >= sizeof *in + sizeof(struct fuse_setattr_in)) {
+		const struct fuse_setattr_in *setattr = body;
+		w->kills_privileges = (setattr->valid & FATTR_KILL_SUIDGID) != 0;
+	} else if (in->opcode == FUSE_INIT && len >= sizeof *in + offsetof(struct fuse_init_in, flags2)) {
+		const struct fuse_init_in *init = body;
+		w->init_unique = in->unique;
+		w->init_flags = init->flags;
+	}
+}
+
+/* Add the wanted flags that the kernel offered to the INIT reply. */
+static void patch_init_reply(struct worker *w, const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	if (w->init_unique == 0 || out->unique != w->init_unique || out->error != 0)
+		return;
+	w->init_unique = 0;
+	if (count != 2 || iov[1].iov_len < offsetof(struct fuse_init_out, flags) + sizeof(uint32_t))
+		return;
+	struct fuse_init_out *init = iov[1].iov_base;
+	init->flags |= w->init_flags & WANTED_FLAGS;
+}
+
+/* ---- libfuse's view of the device ---- */
+
+static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
+{
+	(void)userdata;
+	if (current) {
+		patch_init_reply(current, iov, count);
+		fd = current->fd;
+	}
+	return writev(fd, iov, count);
+}
+
+/* libfuse asks for it; the workers read for themselves. */
+static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
+{
+	(void)userdata;
+	return read(fd, buf, len);
+}
+
+/* ---- Workers ---- */
+
+static int clone_device(int fd)
+{
+	uint32_t source = (uint32_t)fd;
+	int clone = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (clone >= 0 && ioctl(clone, FUSE_DEV_IOC_CLONE, &source) == 0)
+		return clone;
+	if (clone >= 0)
+		close(clone);
+	return fd;
+}
+
+/* True while there is something to go on for. */
+static int serve_one(struct worker *w)
+{
+	struct fuse_session *session = w->channel->config.session;
+	struct fuse_buf buf = {.mem = w->request};
+	ssize_t n = read(w->fd, w->request, REQUEST_SIZE);
+
+	if (n < 0) {
+		if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
+			return 1;
+		if (errno != ENODEV)
+			report(w->channel->config.reporter, REPORT_ERROR, "reading /dev/fuse: %s", strerror(errno));
+		return 0;
+	}
+	if ((size_t)n < sizeof(struct fuse_in_header))
+		return 0;
+	buf.size = (size_t)n;
+	look_at_request(w, buf.size);
+	fuse_session_process_buf(session, &buf);
+	return !fuse_session_exited(session);
+}
+
+static void *worker_main(void *context)
+{
+	struct worker *w = context;
+	struct channel *c = w->channel;
+
+	current = w;
+	while (serve_one(w))
+		continue;
+	fuse_session_exit(c->config.session);
+	vault_thread_cleanup();
+	if (atomic_fetch_sub(&c->running, 1) == 1)
+		c->config.finished(c->config.context);
+	return NULL;
+}
+
+static char *map_buffer(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static enum err init_worker(struct channel *c, struct worker *w)
+{
+	w->channel = c;
+	w->fd = fuse_session_fd(c->config.session);
+	if (w != c->workers)
+		w->fd = clone_device(w->fd);
+	w->request = map_buffer(REQUEST_SIZE);
+	w->reply = map_buffer(CHANNEL_MAX_IO);
+	return w->request && w->reply ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
+}
+
+enum err channel_new(const struct channel_config *config, struct channel **ret)
+{
+	static const struct fuse_custom_io io = {.read = read_request, .writev = write_reply};
+	struct channel *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	c->config = *config;
+	c->threads = config->threads ? config->threads : THREADS_DEFAULT;
+	c->workers = calloc(c->threads, sizeof *c->workers);
+	int rc = c->workers ? fuse_session_custom_io(config->session, &io, fuse_session_fd(config->session)) : -ENOMEM;
+	if (rc) {
+		channel_free(c);
+		errno = -rc;
+		return err_system("cannot take over /dev/fuse");
+	}
+	*ret = c;
+	return ERR_OK;
+}
+
+enum err channel_start(struct channel *c)
+{
+	atomic_store(&c->running, c->threads);
+	for (; c->started < c->threads; c->started++) {
+		struct worker *w = &c->workers[c->started];
+		enum err e = init_worker(c, w);
+		int rc = e == ERR_OK ? pthread_create(&w->thread, NULL, worker_main, w) : 0;
+		if (rc) {
+			errno = rc;
+			e = err_system("cannot start a thread");
+		}
+		if (e != ERR_OK) {
+			if (atomic_fetch_sub(&c->running, c->threads - c->started) == c->threads - c->started)
+				c->config.finished(c->config.context);
+			return e;
+		}
+	}
+	return ERR_OK;
+}
+
+void channel_join(struct channel *c)
+{
+	for (unsigned i = 0; i < c->started; i++)
+		pthread_join(c->workers[i].thread, NULL);
+	c->started = 0;
+}
+
+void channel_free(struct channel *c)
+{
+	for (unsigned i = 0; c->workers && i < c->threads; i++) {
+		struct worker *w = &c->workers[i];
+
+		assert(c->started == 0);
+		if (w->request)
+			munmap(w->request, REQUEST_SIZE);
+		if (w->reply)
+			munmap(w->reply, CHANNEL_MAX_IO);
+		if (w->channel && w->fd != fuse_session_fd(c->config.session))
+			close(w->fd);
+	}
+	free(c->workers);
+	free(c);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/mount.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "fs/fuse/adapter.h"
+#include "fs/fuse/backing.h"
+#include "fs/fuse/channel.h"
+
+struct mount {
+	struct mount_config config;
+	struct adapter adapter;
+	struct fuse_session *session;
+	struct channel *channel;
+	int finished_fd; /* readable once no worker is left */
+	int mounted;
+	time_t started;
+};
+
+enum err mount_signals(int *ret_fd)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return err_system("cannot block signals");
+	int fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		return err_system("signalfd");
+	*ret_fd = fd;
+	return ERR_OK;
+}
+
+/* ---- What libfuse has to say ---- */
+
+/* libfuse's log function takes no context; what it said last becomes the error's text. */
+static __thread char fuse_said[256];
+
+static void note_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	(void)level;
+	vsnprintf(fuse_said, sizeof fuse_said, fmt, ap);
+	fuse_said[strcspn(fuse_said, "\n")] = '\0';
+}
+
+static enum err fuse_failed(const char *what)
+{
+	return err_fail(ERR_MOUNT_POINT, "%s%s%s", what, fuse_said[0] ? ": " : "", fuse_said);
+}
+
+/* ---- Starting ---- */
+
+static enum err session_options(const struct mount_config *config, char **ret)
+{
+	const char *fsname = config->fsname ? config->fsname : config->vault_path;
+	char *options = NULL, fixed[64];
+
+	/* libfuse unescapes what it parses: a comma or backslash in the path needs its own. */
+	size_t size = strlen("fsname=") + strlen(fsname) + 1;
+	char *source = malloc(size);
+	if (!source)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	snprintf(source, size, "fsname=%s", fsname);
+	snprintf(fixed, sizeof fixed, "subtype=signetfs,default_permissions,max_read=%d", CHANNEL_MAX_IO);
+	int bad = fuse_opt_add_opt(&options, fixed) || fuse_opt_add_opt_escaped(&options, source) ||
+		  (config->options[0] && fuse_opt_add_opt(&options, config->options)) ||
+		  (config->read_only && fuse_opt_add_opt(&options, "ro"));
+	free(source);
+	if (bad) {
+		free(options);
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	}
+	*ret = options;
+	return ERR_OK;
+}
+
+static enum err new_session(struct mount *m)
+{
+	char *options;
+
+	TRY(session_options(&m->config, &options));
+	char *argv[] = {"signetfs", "-o", options, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+
+	fuse_said[0] = '\0';
+	fuse_set_log_func(note_fuse_log);
+	m->session = fuse_session_new(&args, adapter_ops(), sizeof(struct fuse_lowlevel_ops), &m->adapter);
+	fuse_opt_free_args(&args);
+	free(options);
+	return m->session ? ERR_OK : fuse_failed("libfuse refuses the mount options");
+}
+
+static void finished(void *context)
+{
+	struct mount *m = context;
+	uint64_t one = 1;
+
+	if (write(m->finished_fd, &one, sizeof one) < 0)
+		report(m->config.reporter, REPORT_ERROR, "eventfd: %s", strerror(errno));
+}
+
+static enum err init_adapter(struct mount *m, struct vault *vault)
+{
+	struct adapter *a = &m->adapter;
+	struct stat st;
+
+	a->vault = vault;
+	a->read_only = m->config.read_only;
+	a->acl = m->config.acl;
+	a->set_owner = geteuid() == 0;
+	struct vault_dir *root = vault_root(vault);
+	enum err e = vault_stat((struct vault_object){.dir = root, .pin = -1}, &st);
+	vault_dir_release(root);
+	TRY(e);
+	a->nodes = node_table_new(&st);
+	if (!a->nodes)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	const struct handle_cache_config handles = {.vault = vault,
+		.nodes = a->nodes,
+		.read_only = a->read_only,
+		.budget = m->config.budget,
+		.reporter = m->config.reporter};
+	return handle_cache_new(&handles, &a->handles);
+}
+
+static enum err start(struct mount *m, struct vault *vault)
+{
+	m->finished_fd = eventfd(0, EFD_CLOEXEC);
+	if (m->finished_fd < 0)
+		return err_system("eventfd");
+	TRY(init_adapter(m, vault));
+	TRY(new_session(m));
+	if (fuse_session_mount(m->session, m->config.mount_point))
+		return fuse_failed("the kernel refuses the mount");
+	m->mounted = 1;
+	const struct channel_config channel = {.session = m->session,
+		.threads = m->config.threads,
+		.reporter = m->config.reporter,
+		.finished = finished,
+		.context = m};
+	TRY(channel_new(&channel, &m->channel));
+	return channel_start(m->channel);
+}
+
+enum err mount_start(const struct mount_config *config, struct vault *vault, struct mount **ret)
+{
+	struct mount *m = calloc(1, sizeof *m);
+
+	if (!m)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	m->config = *config;
+	m->finished_fd = -1;
+	m->started = time(NULL);
+	enum err e = start(m, vault);
+	if (e != ERR_OK) {
+		mount_end(m);
+		return e;
+	}
+	*ret = m;
+	return ERR_OK;
+}
+
+enum err mount_settle(struct mount *m)
+{
+	struct stat st;
+
+	if (stat(m->config.mount_point, &st))
+		return err_fail(ERR_MOUNT_POINT, "%s was mounted but does not answer: %s", m->config.mount_point,
+			strerror(errno));
+	backing_tune(st.st_dev);
+	return ERR_OK;
+}
+
+/* ---- Serving and ending ---- */
+
+/*
+ * The first request detaches the mount while the workers go on: the kernel still has pages to write back, and programs may have
+ * files open. The second stops waiting for them.
+ */
+static void stop(struct mount *m, unsigned requests)
+{
+	if (requests > 1) {
+		report(m->config.reporter, REPORT_WARNING, "asked twice to end: leaving %s at once",
+			m->config.mount_point);
+		fuse_session_exit(m->session);
+		backing_abort(m->config.mount_point);
+		finished(m);
+		return;
+	}
+	enum err e = mount_unmount(m->config.mount_point, 0);
+	if (e == ERR_BUSY) {
+		report(m->config.reporter, REPORT_NOTICE, "%s is in use: unmounted when its last user is done",
+			m->config.mount_point);
+		e = mount_unmount(m->config.mount_point, 1);
+	}
+	if (e != ERR_OK)
+		report(m->config.reporter, REPORT_ERROR, "cannot unmount %s: %s", m->config.mount_point, err_text(e));
+}
+
+void mount_serve(struct mount *m, int signal_fd)
+{
+	struct pollfd fds[2] = {{.fd = m->finished_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+	struct signalfd_siginfo info;
+	unsigned requests = 0;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (fds[0].revents)
+			return;
+		if (fds[1].revents && read(signal_fd, &info, sizeof info) == sizeof info)
+			stop(m, ++requests);
+	}
+}
+
+static void dispose(void *context, struct node *n)
+{
+	struct adapter *a = context;
+
+	handle_dispose(a->handles, n);
+}
+
+static void end_adapter(struct adapter *a)
+{
+	if (a->nodes)
+		node_table_free(a->nodes, dispose, a);
+	if (a->handles)
+		handle_cache_free(a->handles);
+}
+
+void mount_end(struct mount *m)
+{
+	if (m->mounted && !m->channel)
+		fuse_session_unmount(m->session);
+	if (m->channel) {
+		fuse_session_exit(m->session);
+		mount_unmount(m->config.mount_point, 1);
+		channel_join(m->channel);
+		channel_free(m->channel);
+		fuse_session_unmount(m->session);
+	}
+	if (m->session)
+		fuse_session_destroy(m->session);
+	end_adapter(&m->adapter);
+	if (m->finished_fd >= 0)
+		close(m->finished_fd);
+	free(m);
+}
+
+/* ---- Looking in ---- */
+
+void mount_stats(struct mount *m, struct mount_stats *ret)
+{
+	struct adapter *a = &m->adapter;
+
+	*ret = (struct mount_stats){.nodes = node_count(a->nodes),
+		.descriptors = handle_cache_open(a->handles),
+		.files_created = a->counters.created,
+		.bytes_read = a->counters.bytes_read,
+		.bytes_written = a->counters.bytes_written,
+		.uptime = (uint64_t)(time(NULL) - m->started)};
+}
+
+struct vault *mount_vault(struct mount *m)
+{
+	return m->adapter.vault;
+}
+
+const struct mount_config *mount_configuration(const struct mount *m)
+{
+	return &m->config;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_FUSE_MOUNT_H
+#define SIGNETFS_FUSE_MOUNT_H
+
+/*
+ * A mount's life: checked, mounted, served until somebody unmounts, torn down so that nothing is lost.
+ *
+ * The caller opens the vault before and closes it after. No thread exists before mount_start(), so a command may fork up to there.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include "fs/vault/vault.h"
+#include "kms/base/err.h"
+#include "kms/base/report.h"
+
+struct mount;
+
+struct mount_config {
+	const char *vault_path;  /* absolute; /proc/mounts shows it as the source */
+	const char *mount_point; /* absolute */
+	const char *fsname;      /* NULL: vault_path */
+	const char *options;     /* for mount(8): "nosuid,noatime,allow_other"; comma separated, may be "" */
+	int read_only;
+	int acl;          /* POSIX ACLs: an extra request for each file listed; off unless asked for */
+	unsigned threads; /* 0: chosen */
+	unsigned budget;  /* open descriptors; 0: from the limits */
+	const struct reporter *reporter;
+};
+
+/**
+ * Is the mount point usable, and FUSE there? ERR_MOUNT_POINT with what is wrong and what to do: missing, no directory, not
+ * empty (unless @nonempty), a mount already, inside the vault or around it, no /dev/fuse, no fusermount3.
+ */
+enum err mount_check(const char *vault_path, const char *mount_point, int nonempty);
+
+/** The /proc/self/mountinfo type and source of what is mounted exactly there. ERR_NOT_FOUND: nothing is. */
+enum err mount_what(const char *mount_point, char *ret_type, size_t type_size, char *ret_source, size_t source_size);
+
+/**
+ * Block SIGTERM, SIGINT and SIGHUP in this and all later threads; the descriptor becomes readable when one arrives. SIGPIPE is ignored.
+ * A mount unmounts at the first and gives up waiting at the second.
+ */
+enum err mount_signals(int *ret_fd);
+
+/** Mount and start serving. The vault stays the caller's. ERR_MOUNT_POINT when the kernel or fusermount3 refuses. */
+enum err mount_start(const struct mount_config *config, struct vault *vault, struct mount **ret);
+
+/** Wait until the mount answers and tune it (read-ahead, write-back; root only). Call once after mount_start(). */
+enum err mount_settle(struct mount *m);
+
+/** Serve until unmounted, by whomever; @signal_fd from mount_signals() asks for it. */
+void mount_serve(struct mount *m, int signal_fd);
+
+/** After mount_serve() or a failed mount_settle(): end everything and close what the vault has open. */
+void mount_end(struct mount *m);
+
+/** Unmount from outside. @lazy: detach now, end when the last user is gone. ERR_BUSY: in use. ERR_NOT_FOUND: not a mount. */
+enum err mount_unmount(const char *mount_point, int lazy);
+
+struct mount_stats {
+	uint64_t nodes, descriptors, files_created, bytes_read, bytes_written, uptime; /* uptime: seconds */
+};
+void mount_stats(struct mount *m, struct mount_stats *ret);
+struct vault *mount_vault(struct mount *m);
+const struct mount_config *mount_configuration(const struct mount *m);
+
+#endif

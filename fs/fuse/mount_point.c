@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/mount.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "kms/base/io.h"
+
+extern char **environ;
+
+/* ---- /proc/self/mountinfo ---- */
+
+/* Spaces and such are written as \040; undone in place. */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+			s[3] <= '7') {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+/* "36 35 98:0 /root /mount/point opts … - type source opts" */
+static int parse_mount_line(char *line, char **ret_point, char **ret_type, char **ret_source)
+{
+	char *save, *word = strtok_r(line, " \n", &save);
+
+	for (int i = 0; word && i < 4; i++)
+		word = strtok_r(NULL, " \n", &save);
+	*ret_point = word;
+	while (word && strcmp(word, "-"))
+		word = strtok_r(NULL, " \n", &save);
+	if (!word)
+		return 0;
+	*ret_type = strtok_r(NULL, " \n", &save);
+	*ret_source = strtok_r(NULL, " \n", &save);
+	if (!*ret_type || !*ret_source)
+		return 0;
+	unescape(*ret_point);
+	unescape(*ret_source);
+	return 1;
+}
+
+enum err mount_what(const char *mount_point, char *ret_type, size_t type_size, char *ret_source, size_t source_size)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *point, *type, *source;
+	size_t size = 0;
+	int found = 0;
+
+	if (!f)
+		return err_system("/proc/self/mountinfo");
+	/* The last one wins: it is on top. */
+	while (getline(&line, &size, f) > 0) {
+		if (!parse_mount_line(line, &point, &type, &source) || strcmp(point, mount_point) != 0)
+			continue;
+		snprintf(ret_type, type_size, "%s", type);
+		snprintf(ret_source, source_size, "%s", source);
+		found = 1;
+	}
+	free(line);
+	fclose(f);
+	return found ? ERR_OK : err_fail(ERR_NOT_FOUND, "%s is not a mount point", mount_point);
+}
+
+/* ---- Checking ---- */
+
+static enum err check_not_mounted(const char *path)
+{
+	char type[64], source[PATH_MAX];
+
+	if (mount_what(path, type, sizeof type, source, sizeof source) != ERR_OK)
+		return ERR_OK;
+	if (!strcmp(type, "fuse.signetfs"))
+		return err_fail(ERR_MOUNT_POINT,
+			"%s is mounted already, from %s: unmount it first with `signetfs umount %s`", path, source,
+			path);
+	return err_fail(ERR_MOUNT_POINT, "%s is a mount point already (%s, from %s): choose another directory", path,
+		type, source);
+}
+
+static enum err check_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+
+	if (!dir)
+		return err_fail(ERR_MOUNT_POINT, "cannot look into %s: %s", path, strerror(errno));
+	do
+		entry = readdir(dir);
+	while (entry && (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")));
+	closedir(dir);
+	if (entry)
+		return err_fail(ERR_MOUNT_POINT,
+			"%s is not empty, and what is in it would be hidden: choose an empty directory, or pass -o "
+			"nonempty",
+			path);
+	return ERR_OK;
+}
+
+static int is_within(const char *outer, const char *inner)
+{
+	size_t len = strlen(outer);
+
+	if (!strcmp(outer, "/"))
+		return 1;
+	return !strncmp(outer, inner, len) && (inner[len] == '/' || inner[len] == '\0');
+}
+
+static enum err check_apart(const char *vault, const char *point)
+{
+	if (!strcmp(vault, point))
+		return err_fail(
+			ERR_MOUNT_POINT, "%s is the vault itself: choose another directory to mount it on", point);
+	if (is_within(vault, point))
+		return err_fail(
+			ERR_MOUNT_POINT, "%s lies inside the vault %s: choose a directory outside of it", point, vault);
+	if (is_within(point, vault))
+		return err_fail(ERR_MOUNT_POINT,
+			"the vault %s lies inside %s and would be hidden by the mount: choose another directory", vault,
+			point);
+	return ERR_OK;
+}
+
+static enum err check_directory(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st)) {
+		if (errno == ENOENT)
+			return err_fail(ERR_MOUNT_POINT, "%s does not exist: make it with `mkdir %s`", path, path);
+		if (errno == ENOTCONN)
+			return err_fail(ERR_MOUNT_POINT,
+				"%s is a mount whose process has died: clean it up with `signetfs umount -l %s`", path,
+				path);
+		return err_fail(ERR_MOUNT_POINT, "%s: %s", path, strerror(errno));
+	}
+	if (!S_ISDIR(st.st_mode))
+		return err_fail(ERR_MOUNT_POINT, "%s is not a directory", path);
+	if (geteuid() != 0 && access(path, W_OK))
+		return err_fail(ERR_MOUNT_POINT, "%s is not yours to write to, so you may not mount on it", path);
+	return ERR_OK;
+}
+
+static int find_program(const char *name)
+{
+	static const char *const places[] = {"/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"};
+	char path[64];
+
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		snprintf(path, sizeof path, "%s/%s", places[i], name);
+		if (!access(path, X_OK))
+			return 1;
+	}
+	return 0;
+}
+
+static enum err check_fuse(void)
+{
+	if (access("/dev/fuse", F_OK))
+		return err_fail(ERR_MOUNT_POINT, "there is no /dev/fuse: load the module with `modprobe fuse` (root); "
+						 "in a container, start it with "
+						 "`--device /dev/fuse --cap-add SYS_ADMIN`");
+	if (geteuid() != 0 && !find_program("fusermount3"))
+		return err_fail(ERR_MOUNT_POINT, "fusermount3 is missing: install it with `apt install fuse3`");
+	int fd AUTO_CLOSE = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_fail(ERR_MOUNT_POINT,
+			"cannot open /dev/fuse: %s (in a container, start it with `--device /dev/fuse --cap-add "
+			"SYS_ADMIN`; "
+			"elsewhere its mode should be 0666)",
+			strerror(errno));
+	return ERR_OK;
+}
+
+enum err mount_check(const char *vault_path, const char *mount_point, int nonempty)
+{
+	TRY(check_directory(mount_point));
+	TRY(check_not_mounted(mount_point));
+	TRY(check_apart(vault_path, mount_point));
+	if (!nonempty)
+		TRY(check_empty(mount_point));
+	return check_fuse();
+}
+
+/* ---- Unmounting ---- */
+
+static enum err unmount_as_root(const char *mount_point, int lazy)
+{
+	if (!umount2(mount_point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
+		return ERR_OK;
+	if (errno == EBUSY)
+		return err_fail(ERR_BUSY, "%s is in use", mount_point);
+	if (errno == EINVAL)
+		return err_fail(ERR_NOT_FOUND, "%s is not a mount point", mount_point);
+	return err_system("cannot unmount %s", mount_point);
+}
+
+static enum err unmount_as_user(const char *mount_point, int lazy)
+{
+	char *argv[] = {"fusermount3", "-u", lazy ? "-z" : "-q", "--", (char *)(uintptr_t)mount_point, NULL};
+	posix_spawn_file_actions_t actions;
+	int status = 0;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	int rc = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (rc) {
+		errno = rc;
+		return err_system("cannot run fusermount3");
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return ERR_OK;
+	char type[64], source[PATH_MAX];
+	TRY(mount_what(mount_point, type, sizeof type, source, sizeof source));
+	return err_fail(ERR_BUSY, "%s is in use, or not yours to unmount", mount_point);
+}
+
+enum err mount_unmount(const char *mount_point, int lazy)
+{
+	return geteuid() == 0 ? unmount_as_root(mount_point, lazy) : unmount_as_user(mount_point, lazy);
+}

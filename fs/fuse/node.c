@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/node.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS_MIN = 1024 };
+
+struct node_table {
+	pthread_rwlock_t names_lock;
+	pthread_mutex_t lock; /* all below */
+	struct node *root;
+	struct node **by_inode;
+	size_t inode_buckets, nodes;
+	struct name **by_name;
+	size_t name_buckets, names;
+};
+
+/* ---- Hashes: multiply and fold; the inputs are inode numbers, addresses and names, none of which an attacker profits from. ---- */
+
+static uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= UINT64_C(0x9e3779b97f4a7c15);
+	h ^= h >> 29;
+	return h;
+}
+
+static size_t inode_hash(uint64_t dev, uint64_t ino)
+{
+	return (size_t)mix(ino + mix(dev));
+}
+
+static size_t name_hash(const struct node *parent, const char *text, size_t len)
+{
+	uint64_t h = mix((uint64_t)(uintptr_t)parent);
+
+	for (; len >= 8; text += 8, len -= 8) {
+		uint64_t word;
+		memcpy(&word, text, 8);
+		h = mix(h ^ word);
+	}
+	uint64_t tail = len;
+	memcpy((char *)&tail + 1, text, len);
+	return (size_t)mix(h ^ tail);
+}
+
+/* ---- Growing. A table that cannot grow only gets slower. ---- */
+
+static void grow_inodes(struct node_table *t)
+{
+	size_t buckets = t->inode_buckets * 2;
+	struct node **table = calloc(buckets, sizeof(struct node *));
+
+	if (!table)
+		return;
+	for (size_t i = 0; i < t->inode_buckets; i++) {
+		for (struct node *n = t->by_inode[i], *next; n; n = next) {
+			struct node **slot = &table[inode_hash(n->dev, n->ino) & (buckets - 1)];
+			next = n->chain;
+			n->chain = *slot;
+			*slot = n;
+		}
+	}
+	free(t->by_inode);
+	t->by_inode = table;
+	t->inode_buckets = buckets;
+}
+
+static void grow_names(struct node_table *t)
+{
+	size_t buckets = t->name_buckets * 2;
+	struct name **table = calloc(buckets, sizeof(struct name *));
+
+	if (!table)
+		return;
+	for (size_t i = 0; i < t->name_buckets; i++) {
+		for (struct name *m = t->by_name[i], *next; m; m = next) {
+			struct name **slot = &table[name_hash(m->parent, m->text, m->len) & (buckets - 1)];
+			next = m->chain;
+			m->chain = *slot;
+			*slot = m;
+		}
+	}
+	free(t->by_name);
+	t->by_name = table;
+	t->name_buckets = buckets;
+}
+
+/* ---- The two hash tables ---- */
+
+static struct node **inode_slot(struct node_table *t, uint64_t dev, uint64_t ino)
+{
+	struct node **slot = &t->by_inode[inode_hash(dev, ino) & (t->inode_buckets - 1)];
+
+	while (*slot && ((*slot)->ino != ino || (*slot)->dev != dev))
+		slot = &(*slot)->chain;
+	return slot;
+}
+
+static void insert_node(struct node_table *t, struct node *n)
+{
+	if (t->nodes >= t->inode_buckets)
+		grow_inodes(t);
+	struct node **slot = &t->by_inode[inode_hash(n->dev, n->ino) & (t->inode_buckets - 1)];
+	n->chain = *slot;
+	*slot = n;
+	t->nodes++;
+}
+
+static struct name **name_slot(struct node_table *t, const struct node *parent, const char *text, size_t len)
+{
+	struct name **slot = &t->by_name[name_hash(parent, text, len) & (t->name_buckets - 1)];
+
+	for (; *slot; slot = &(*slot)->chain)
+		if ((*slot)->parent == parent && (*slot)->len == len && !memcmp((*slot)->text, text, len))
+			break;
+	return slot;
+}
+
+/* Tie a name to its parent, its node and the table. */
+static void attach_name(struct node_table *t, struct name *m, struct node *parent, struct node *n)
+{
+	if (t->names >= t->name_buckets)
+		grow_names(t);
+	struct name **slot = &t->by_name[name_hash(parent, m->text, m->len) & (t->name_buckets - 1)];
+	m->parent = parent;
+	m->node = n;
+	m->chain = *slot;
+	*slot = m;
+	m->other = n->names;
+	n->names = m;
+	parent->children++;
+	t->names++;
+}
+
+static void detach_name(struct node_table *t, struct name *m)
+{
+	struct name **slot = name_slot(t, m->parent, m->text, m->len);
+	struct name **link = &m->node->names;
+
+	assert(*slot == m);
+	*slot = m->chain;
+	while (*link != m)
+		link = &(*link)->other;
+	*link = m->other;
+	m->parent->children--;
+	t->names--;
+}
+
+static struct name *new_name(const char *text, size_t len)
+{
+	struct name *m = malloc(sizeof *m + len);
+
+	assert(len > 0 && len <= 255);
+	if (m) {
+		m->len = (uint8_t)len;
+		memcpy(m->text, text, len);
+	}
+	return m;
+}
+
+static struct node *new_node(const struct stat *st)
+{
+	struct node *n = calloc(1, sizeof *n);
+
+	if (n) {
+		n->dev = st->st_dev;
+		n->ino = st->st_ino;
+		n->type = (uint16_t)(st->st_mode & S_IFMT);
+		n->handles.pin = -1;
+	}
+	return n;
+}
+
+/* ---- The table ---- */
+
+static void init_locks(struct node_table *t)
+{
+	pthread_rwlockattr_t attr;
+
+	/* Writers first: a stream of lookups must not keep an unlink waiting. Nobody shares the names lock twice. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&t->names_lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	pthread_mutex_init(&t->lock, NULL);
+}
+
+struct node_table *node_table_new(const struct stat *root)
+{
+	struct node_table *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->inode_buckets = t->name_buckets = BUCKETS_MIN;
+	t->by_inode = calloc(BUCKETS_MIN, sizeof(struct node *));
+	t->by_name = calloc(BUCKETS_MIN, sizeof(struct name *));
+	t->root = new_node(root);
+	if (!t->by_inode || !t->by_name || !t->root) {
+		free(t->by_inode);
+		free(t->by_name);
+		free(t->root);
+		free(t);
+		return NULL;
+	}
+	init_locks(t);
+	insert_node(t, t->root);
+	return t;
+}
+
+void node_table_free(struct node_table *t, void (*dispose)(void *context, struct node *n), void *context)
+{
+	for (size_t i = 0; i < t->inode_buckets; i++)
+		for (struct node *n = t->by_inode[i]; n; n = n->chain)
+			dispose(context, n);
+	for (size_t i = 0; i < t->inode_buckets; i++) {
+		for (struct node *n = t->by_inode[i], *next; n; n = next) {
+			next = n->chain;
+			for (struct name *m = n->names, *other; m; m = other) {
+				other = m->other;
+				free(m);
+			}
+			free(n);
+		}
+	}
+	free(t->by_inode);
+	free(t->by_name);
+	pthread_rwlock_destroy(&t->names_lock);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+struct node *node_root(struct node_table *t)
+{
+	return t->root;
+}
+
+size_t node_count(struct node_table *t)
+{
+	pthread_mutex_lock(&t->lock);
+	size_t n = t->nodes;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+void nodes_share(struct node_table *t)
+{
+	pthread_rwlock_rdlock(&t->names_lock);
+}
+
+void nodes_exclude(struct node_table *t)
+{
+	pthread_rwlock_wrlock(&t->names_lock);
+}
+
+void nodes_done(struct node_table *t)
+{
+	pthread_rwlock_unlock(&t->names_lock);
+}
+
+/* ---- Coming and going ---- */
+
+static void move_name(struct node_table *t, struct name *m, struct node *to)
+{
+	struct node *parent = m->parent;
+
+	detach_name(t, m);
+	attach_name(t, m, parent, to);
+}
+
+/* Note that parent/text is @n. False when memory is out. */
+static int note_name(struct node_table *t, struct node *parent, const char *text, size_t len, struct node *n)
+{
+	struct name *m = *name_slot(t, parent, text, len);
+
+	if (m && m->node == n)
+		return 1;
+	if (m) {
+		/* Somebody changed the lower tree behind the mount: the name is another file's now. */
+		move_name(t, m, n);
+		return 1;
+	}
+	m = new_name(text, len);
+	if (!m)
+		return 0;
+	attach_name(t, m, parent, n);
+	return 1;
+}
+
+static struct node *enter_locked(
+	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
+{
+	struct node *n = *inode_slot(t, st->st_dev, st->st_ino);
+
+	if (n) {
+		if (!note_name(t, parent, text, len, n))
+			return NULL;
+		n->lookups++;
+		return n;
+	}
+	n = new_node(st);
+	if (!n || !note_name(t, parent, text, len, n)) {
+		free(n);
+		return NULL;
+	}
+	n->lookups = 1;
+	insert_node(t, n);
+	return n;
+}
+
+struct node *node_enter(struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *n = enter_locked(t, parent, text, len, st);
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+/* Take @n, and parents that nothing but it kept, out of the table; chain them before @gone (invariant 1). */
+static struct node *drop_unneeded(struct node_table *t, struct node *n, struct node *gone)
+{
+	while (n && n != t->root && n->lookups == 0 && n->children == 0) {
+		struct node **slot = inode_slot(t, n->dev, n->ino);
+		struct node *parent = NULL;
+
+		assert(*slot == n);
+		*slot = n->chain;
+		t->nodes--;
+		while (n->names) {
+			struct name *m = n->names;
+
+			/* A file's other parents are rare: finish them first, walk up from the last. */
+			if (parent)
+				gone = drop_unneeded(t, parent, gone);
+			parent = m->parent;
+			detach_name(t, m);
+			free(m);
+		}
+		n->chain = gone;
+		gone = n;
+		n = parent;
+	}
+	return gone;
+}
+
+struct node *node_forget(struct node_table *t, struct node *n, uint64_t count)
+{
+	pthread_mutex_lock(&t->lock);
+	assert(n->lookups >= count || n == t->root);
+	n->lookups -= count <= n->lookups ? count : n->lookups;
+	struct node *gone = drop_unneeded(t, n, NULL);
+	pthread_mutex_unlock(&t->lock);
+	return gone;
+}
+
+void node_free(struct node *n)
+{
+	assert(!n->names && n->handles.pin < 0 && !n->handles.dir && !n->handles.listing);
+	free(n);
+}
+
+/* ---- Names ---- */
+
+struct node *node_find(struct node_table *t, const struct node *parent, const char *text, size_t len)
+{
+	pthread_mutex_lock(&t->lock);
+	struct name *m = *name_slot(t, parent, text, len);
+	struct node *n = m ? m->node : NULL;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+const struct name *node_name(struct node_table *t, const struct node *n)
+{
+	pthread_mutex_lock(&t->lock);
+	const struct name *m = n->names;
+	pthread_mutex_unlock(&t->lock);
+	return m;
+}
+
+int node_is_last_name(struct node_table *t, const struct node *n)
+{
+	pthread_mutex_lock(&t->lock);
+	int last = n->names && !n->names->other;
+	pthread_mutex_unlock(&t->lock);
+	return last;
+}
+
+static struct node *unname_locked(struct node_table *t, struct name *m)
+{
+	struct node *parent = m->parent, *n = m->node;
+
+	detach_name(t, m);
+	free(m);
+	parent->children++; /* the walk up from the node must not meet the parent before its own turn */
+	struct node *gone = drop_unneeded(t, n, NULL);
+	parent->children--;
+	return drop_unneeded(t, parent, gone);
+}
+
+struct node *node_unname(struct node_table *t, struct node *parent, const char *text, size_t len)
+{
+	struct node *gone = NULL;
+
+	pthread_mutex_lock(&t->lock);
+	struct name *m = *name_slot(t, parent, text, len);
+	if (m)
+		gone = unname_locked(t, m);
+	pthread_mutex_unlock(&t->lock);
+	return gone;
+}
+
+struct name *node_rename_reserve(const char *text, size_t len)
+{
+	return new_name(text, len);
+}
+
+void node_rename_drop(struct name *reserved)
+{
+	free(reserved);
+}
+
+struct node *node_rename(struct node_table *t, struct node *from, const char *from_text, size_t from_len,
+	struct node *to, struct name *reserved)
+{
+	struct node *gone = NULL;
+
+	pthread_mutex_lock(&t->lock);
+	struct name *source = *name_slot(t, from, from_text, from_len);
+	struct name *target = *name_slot(t, to, reserved->text, reserved->len);
+
+	/* Two names of one file: rename(2) does nothing, and both stay. */
+	if (!source || (target && target->node == source->node)) {
+		free(reserved);
+	} else {
+		struct node *n = source->node;
+
+		/* The new name first, so that neither the node nor its new parent is left without a reason to stay. */
+		if (target) {
+			struct node *victim = target->node;
+			detach_name(t, target);
+			free(target);
+			attach_name(t, reserved, to, n);
+			gone = drop_unneeded(t, victim, gone);
+		} else {
+			attach_name(t, reserved, to, n);
+		}
+		detach_name(t, source);
+		free(source);
+		gone = drop_unneeded(t, from, gone);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return gone;
+}
+
+void node_exchange(struct node_table *t, struct node *a, const char *a_text, size_t a_len, struct node *b,
+	const char *b_text, size_t b_len)
+{
+	pthread_mutex_lock(&t->lock);
+	struct name *x = *name_slot(t, a, a_text, a_len);
+	struct name *y = *name_slot(t, b, b_text, b_len);
+	if (x && y && x->node != y->node) {
+		struct node *xn = x->node;
+		move_name(t, x, y->node);
+		move_name(t, y, xn);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- Checking ---- */
+
+static void check_node(struct node_table *t, const struct node *n)
+{
+	size_t names = 0;
+
+	assert(n == t->root || n->lookups > 0 || n->children > 0); /* 1 */
+	assert(*inode_slot(t, n->dev, n->ino) == n);               /* 2 */
+	for (const struct name *m = n->names; m; m = m->other, names++) {
+		assert(m->node == n);
+		assert(*name_slot(t, m->parent, m->text, m->len) == m);              /* 2 */
+		assert(*inode_slot(t, m->parent->dev, m->parent->ino) == m->parent); /* 3 */
+		assert(S_ISDIR(m->parent->type));
+	}
+	assert(names <= (S_ISDIR(n->type) ? 1 : SIZE_MAX)); /* 4 */
+	assert(n != t->root || names == 0);                 /* 4 */
+}
+
+static size_t count_children(const struct node_table *t, const struct node *parent)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < t->name_buckets; i++)
+		for (const struct name *m = t->by_name[i]; m; m = m->chain)
+			count += m->parent == parent;
+	return count;
+}
+
+void node_table_check(struct node_table *t)
+{
+	size_t nodes = 0, children = 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < t->inode_buckets; i++) {
+		for (const struct node *n = t->by_inode[i]; n; n = n->chain, nodes++) {
+			check_node(t, n);
+			children += n->children;
+			if (t->names <= 1024)
+				assert(count_children(t, n) == n->children); /* 3 */
+		}
+	}
+	assert(nodes == t->nodes);
+	assert(children == t->names); /* 3 */
+	pthread_mutex_unlock(&t->lock);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/adapter.h"
+
+#include <errno.h>
+#include <limits.h>
+#include "fs/fuse/channel.h"
+
+static enum err stat_object(struct adapter *a, struct node *n, struct stat *ret)
+{
+	struct handle_object o;
+
+	nodes_share(a->nodes);
+	enum err e = handle_object(a->handles, n, &o);
+	if (e == ERR_OK) {
+		e = vault_stat(o.o, ret);
+		handle_object_done(&o);
+	}
+	nodes_done(a->nodes);
+	return e;
+}
+
+/* An open file knows best and needs no path. */
+static enum err stat_node(struct adapter *a, struct node *n, struct stat *ret)
+{
+	struct vault_file *file = handle_file_if_open(a->handles, n);
+
+	if (!file)
+		return stat_object(a, n, ret);
+	enum err e = vault_file_stat(file, ret);
+	handle_file_done(a->handles, n, 0);
+	return e;
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct stat st;
+
+	(void)fi;
+	enum err e = stat_node(a, adapter_node(a, ino), &st);
+	if (e == ERR_OK)
+		fuse_reply_attr(req, &st, ADAPTER_TIMEOUT);
+	else
+		adapter_fail(req, e);
+}
+
+/* ---- Changing ---- */
+
+static struct vault_attr attr_of(const struct stat *st, int valid)
+{
+	static const struct timespec now = {.tv_nsec = UTIME_NOW};
+	struct vault_attr attr = {.mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid};
+
+	attr.set = (valid & FUSE_SET_ATTR_MODE ? VAULT_SET_MODE : 0) | (valid & FUSE_SET_ATTR_UID ? VAULT_SET_UID : 0) |
+		   (valid & FUSE_SET_ATTR_GID ? VAULT_SET_GID : 0) |
+		   (valid & FUSE_SET_ATTR_ATIME ? VAULT_SET_ATIME : 0) |
+		   (valid & FUSE_SET_ATTR_MTIME ? VAULT_SET_MTIME : 0);
+	attr.atime = valid & FUSE_SET_ATTR_ATIME_NOW ? now : st->st_atim;
+	attr.mtime = valid & FUSE_SET_ATTR_MTIME_NOW ? now : st->st_mtim;
+	return attr;
+}
+
+static enum err set_object(
+	struct adapter *a, struct node *n, struct vault_file *file, const struct vault_attr *attr, struct stat *ret)
+{
+	struct handle_object o;
+
+	nodes_share(a->nodes);
+	enum err e = handle_object(a->handles, n, &o);
+	if (e == ERR_OK) {
+		e = vault_setattr(o.o, file, attr, ret);
+		handle_object_done(&o);
+	}
+	nodes_done(a->nodes);
+	return e;
+}
+
+enum err adapter_kill_privileges(struct adapter *a, struct node *n, struct vault_file *file)
+{
+	struct vault_attr attr = {.set = VAULT_SET_MODE};
+	struct stat st;
+
+	TRY(vault_file_stat(file, &st));
+	mode_t kill = st.st_mode & S_ISUID;
+	if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		kill |= S_ISGID;
+	if (!kill)
+		return ERR_OK;
+	attr.mode = st.st_mode & 07777 & ~kill;
+	return set_object(a, n, file, &attr, &st);
+}
+
+static enum err set_size(struct adapter *a, struct node *n, uint64_t size, int kill, struct stat *ret)
+{
+	struct vault_file *file;
+
+	TRY(handle_file(a->handles, n, 1, &file));
+	enum err e = kill ? adapter_kill_privileges(a, n, file) : ERR_OK;
+	if (e == ERR_OK)
+		e = vault_file_truncate(file, size);
+	if (e == ERR_OK)
+		e = vault_file_stat(file, ret);
+	handle_file_done(a->handles, n, 0);
+	return e;
+}
+
+static enum err set_rest(struct adapter *a, struct node *n, const struct vault_attr *attr, struct stat *ret)
+{
+	struct vault_file *file = handle_file_if_open(a->handles, n);
+	enum err e = set_object(a, n, file, attr, ret);
+
+	if (file)
+		handle_file_done(a->handles, n, 0);
+	return e;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	struct vault_attr attr = attr_of(st, valid);
+	struct stat after;
+	enum err e = ERR_OK;
+
+	(void)fi;
+	if (valid & FUSE_SET_ATTR_SIZE)
+		e = set_size(a, n, (uint64_t)st->st_size, channel_kills_privileges(), &after);
+	if (e == ERR_OK && attr.set)
+		e = set_rest(a, n, &attr, &after);
+	else if (e == ERR_OK && !(valid & FUSE_SET_ATTR_SIZE))
+		e = stat_node(a, n, &after);
+	if (e == ERR_OK)
+		fuse_reply_attr(req, &after, ADAPTER_TIMEOUT);
+	else
+		adapter_fail(req, e);
+}
+
+/* ---- Links and the whole ---- */
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct adapter *a = adapter_of(req);
+	char target[PATH_MAX + 1];
+	struct handle_object o;
+	size_t len;
+
+	nodes_share(a->nodes);
+	enum err e = handle_object(a->handles, adapter_node(a, ino), &o);
+	if (e == ERR_OK) {
+		e = vault_readlink(o.o, target, sizeof target - 1, &len);
+		handle_object_done(&o);
+	}
+	nodes_done(a->nodes);
+	if (e != ERR_OK) {
+		adapter_fail(req, e);
+		return;
+	}
+	target[len] = '\0';
+	fuse_reply_readlink(req, target);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	enum err e = vault_statfs(adapter_of(req)->vault, &st);
+
+	(void)ino;
+	if (e == ERR_OK)
+		fuse_reply_statfs(req, &st);
+	else
+		adapter_fail(req, e);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/adapter.h"
+
+#include <errno.h>
+#include "fs/fuse/channel.h"
+
+/* ENOSYS tells the kernel to keep no handle: one request less to open a file, one less to close it. */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	if (adapter_of(req)->no_open) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
+	fi->keep_cache = 1;
+	fuse_reply_open(req, fi);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	size_t len = size > CHANNEL_MAX_IO ? CHANNEL_MAX_IO : size;
+	char *buf = channel_buffer();
+	struct vault_file *file;
+
+	(void)fi;
+	enum err e = handle_file(a->handles, n, 0, &file);
+	if (e == ERR_OK) {
+		e = vault_file_read(file, (uint64_t)off, len, buf, &len);
+		handle_file_done(a->handles, n, 0);
+	}
+	if (e != ERR_OK) {
+		adapter_fail(req, e);
+		return;
+	}
+	a->counters.bytes_read += len;
+	fuse_reply_buf(req, buf, len);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	struct vault_file *file;
+
+	(void)fi;
+	enum err e = handle_file(a->handles, n, 1, &file);
+	if (e == ERR_OK) {
+		if (channel_kills_privileges())
+			e = adapter_kill_privileges(a, n, file);
+		if (e == ERR_OK)
+			e = vault_file_write(file, (uint64_t)off, buf, size);
+		handle_file_done(a->handles, n, e == ERR_OK);
+	}
+	if (e != ERR_OK) {
+		adapter_fail(req, e);
+		return;
+	}
+	a->counters.bytes_written += size;
+	fuse_reply_write(req, size);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	struct vault_file *file;
+
+	(void)fi;
+	enum err e = handle_file(a->handles, n, 0, &file);
+	if (e == ERR_OK) {
+		e = vault_file_sync(file, data_only);
+		handle_file_done(a->handles, n, 0);
+	}
+	if (e == ERR_OK && handle_file_failed(a->handles, n))
+		fuse_reply_err(req, EIO);
+	else
+		adapter_done(req, e);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	struct vault_file *file;
+
+	(void)fi;
+	enum err e = handle_file(a->handles, n, 1, &file);
+	if (e == ERR_OK) {
+		e = vault_file_allocate(file, mode, (uint64_t)off, (uint64_t)len);
+		handle_file_done(a->handles, n, 0);
+	}
+	adapter_done(req, e);
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	struct vault_file *file;
+	uint64_t at;
+
+	(void)fi;
+	enum err e = handle_file(a->handles, n, 0, &file);
+	if (e == ERR_OK) {
+		e = vault_file_seek(file, (uint64_t)off, whence, &at);
+		handle_file_done(a->handles, n, 0);
+	}
+	if (e == ERR_OK)
+		fuse_reply_lseek(req, (off_t)at);
+	else
+		adapter_fail(req, e);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/adapter.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Where something is to be made. */
+struct place {
+	struct node *parent;
+	struct vault_dir *dir;
+	struct vault_object o;
+};
+
+static enum err place_get(fuse_req_t req, fuse_ino_t parent, const char *name, struct place *ret)
+{
+	struct adapter *a = adapter_of(req);
+
+	ret->parent = adapter_node(a, parent);
+	TRY(adapter_dir(a, parent, &ret->dir));
+	ret->o = (struct vault_object){.dir = ret->dir, .name = name, .len = strlen(name), .pin = -1};
+	return ERR_OK;
+}
+
+static void reply_made(fuse_req_t req, const struct place *p, const struct stat *st, enum err e)
+{
+	if (e == ERR_OK)
+		adapter_reply_entry(req, p->parent, p->o.name, st);
+	else
+		adapter_fail(req, e);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct place p;
+	struct stat st;
+
+	enum err e = place_get(req, parent, name, &p);
+	if (e == ERR_OK) {
+		e = vault_mkdir(p.o, adapter_masked(req, p.parent, p.dir, mode), adapter_owner(req), &st);
+		vault_dir_release(p.dir);
+	}
+	reply_made(req, &p, &st, e);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct place p;
+	struct stat st;
+
+	enum err e = place_get(req, parent, name, &p);
+	if (e == ERR_OK) {
+		e = vault_symlink(p.o, target, adapter_owner(req), &st);
+		vault_dir_release(p.dir);
+	}
+	reply_made(req, &p, &st, e);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct adapter *a = adapter_of(req);
+	struct handle_object from;
+	struct place p;
+	struct stat st;
+
+	enum err e = place_get(req, parent, name, &p);
+	if (e == ERR_OK) {
+		nodes_share(a->nodes);
+		e = handle_object(a->handles, adapter_node(a, ino), &from);
+		if (e == ERR_OK) {
+			e = vault_link(from.o, p.o, &st);
+			handle_object_done(&from);
+		}
+		nodes_done(a->nodes);
+		vault_dir_release(p.dir);
+	}
+	reply_made(req, &p, &st, e);
+}
+
+/* ---- Regular files ---- */
+
+static enum err create_file(
+	fuse_req_t req, const struct place *p, mode_t mode, struct node **ret_node, struct stat *ret_st)
+{
+	struct adapter *a = adapter_of(req);
+	struct vault_file *file;
+
+	TRY(vault_file_create(p->o, adapter_masked(req, p->parent, p->dir, mode), adapter_owner(req), &file, ret_st));
+	struct node *n = node_enter(a->nodes, p->parent, p->o.name, p->o.len, ret_st);
+	if (!n) {
+		vault_file_close(file);
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	}
+	n->no_caps = 1;
+	handle_file_adopt(a->handles, n, file);
+	a->counters.created++;
+	*ret_node = n;
+	return ERR_OK;
+}
+
+static struct fuse_entry_param entry_param(struct node *n, const struct stat *st)
+{
+	return (struct fuse_entry_param){.ino = (fuse_ino_t)(uintptr_t)n,
+		.attr = *st,
+		.attr_timeout = ADAPTER_TIMEOUT,
+		.entry_timeout = ADAPTER_TIMEOUT};
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct place p;
+	struct node *n;
+	struct stat st;
+
+	enum err e = place_get(req, parent, name, &p);
+	if (e == ERR_OK) {
+		e = create_file(req, &p, mode, &n, &st);
+		vault_dir_release(p.dir);
+	}
+	if (e != ERR_OK) {
+		adapter_fail(req, e);
+		return;
+	}
+	struct fuse_entry_param entry = entry_param(n, &st);
+	fi->keep_cache = 1;
+	fuse_reply_create(req, &entry, fi);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
+{
+	struct place p;
+	struct node *n = NULL;
+	struct stat st;
+
+	enum err e = place_get(req, parent, name, &p);
+	if (e == ERR_OK) {
+		if (S_ISREG(mode))
+			e = create_file(req, &p, mode, &n, &st);
+		else
+			e = vault_mknod(p.o, adapter_masked(req, p.parent, p.dir, mode), dev, adapter_owner(req), &st);
+		vault_dir_release(p.dir);
+	}
+	if (e == ERR_OK && n) {
+		struct fuse_entry_param entry = entry_param(n, &st);
+		fuse_reply_entry(req, &entry);
+		return;
+	}
+	reply_made(req, &p, &st, e);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/adapter.h"
+
+#include <errno.h>
+#include <string.h>
+#include "fs/fuse/channel.h"
+
+#define ACL_PREFIX  "system.posix_acl_"
+#define ACL_DEFAULT "system.posix_acl_default"
+#define CAPABILITY  "security.capability"
+
+/* The call on the vault that each operation makes. */
+struct xattr_call {
+	const char *name;
+	void *out;
+	const void *in;
+	size_t size;
+	int flags;
+	size_t len;
+};
+typedef enum err xattr_fn(struct vault_object o, struct xattr_call *call);
+
+static enum err get(struct vault_object o, struct xattr_call *c)
+{
+	return vault_getxattr(o, c->name, c->out, c->size, &c->len);
+}
+
+static enum err set(struct vault_object o, struct xattr_call *c)
+{
+	return vault_setxattr(o, c->name, c->in, c->size, c->flags);
+}
+
+static enum err list(struct vault_object o, struct xattr_call *c)
+{
+	return vault_listxattr(o, c->out, c->size, &c->len);
+}
+
+static enum err removes(struct vault_object o, struct xattr_call *c)
+{
+	return vault_removexattr(o, c->name);
+}
+
+static enum err call_on_node(struct adapter *a, struct node *n, xattr_fn *fn, struct xattr_call *call)
+{
+	struct handle_object o;
+
+	nodes_share(a->nodes);
+	enum err e = handle_object(a->handles, n, &o);
+	if (e == ERR_OK) {
+		e = fn(o.o, call);
+		handle_object_done(&o);
+	}
+	nodes_done(a->nodes);
+	return e;
+}
+
+/* EOPNOTSUPP for ACLs where the mount has them off: tools ask once and not for every file. */
+static int refused(struct adapter *a, const char *name)
+{
+	return !a->acl && !strncmp(name, ACL_PREFIX, strlen(ACL_PREFIX));
+}
+
+static void reply_sized(fuse_req_t req, size_t size, const struct xattr_call *call, enum err e)
+{
+	if (e != ERR_OK)
+		adapter_fail(req, e);
+	else if (size == 0)
+		fuse_reply_xattr(req, call->len);
+	else
+		fuse_reply_buf(req, call->out, call->len);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	int capability = !strcmp(name, CAPABILITY);
+	struct xattr_call call = {
+		.name = name, .out = channel_buffer(), .size = size > CHANNEL_MAX_IO ? CHANNEL_MAX_IO : size};
+
+	/* The kernel asks before the first write to every file. */
+	if (capability && n->no_caps) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	if (refused(a, name)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	enum err e = call_on_node(a, n, get, &call);
+	if (capability && e == ERR_SYSTEM && err_errno() == ENODATA)
+		n->no_caps = 1;
+	reply_sized(req, size, &call, e);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	struct adapter *a = adapter_of(req);
+	struct node *n = adapter_node(a, ino);
+	struct xattr_call call = {.name = name, .in = value, .size = size, .flags = flags};
+
+	if (refused(a, name)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (!strcmp(name, CAPABILITY))
+		n->no_caps = 0;
+	if (!strcmp(name, ACL_DEFAULT))
+		n->no_inherited_acl = 0;
+	adapter_done(req, call_on_node(a, n, set, &call));
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct adapter *a = adapter_of(req);
+	struct xattr_call call = {.out = channel_buffer(), .size = size > CHANNEL_MAX_IO ? CHANNEL_MAX_IO : size};
+
+	reply_sized(req, size, &call, call_on_node(a, adapter_node(a, ino), list, &call));
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct adapter *a = adapter_of(req);
+	struct xattr_call call = {.name = name};
+
+	if (refused(a, name))
+		fuse_reply_err(req, EOPNOTSUPP);
+	else
+		adapter_done(req, call_on_node(a, adapter_node(a, ino), removes, &call));
+}
+
+mode_t adapter_masked(fuse_req_t req, struct node *parent, struct vault_dir *dir, mode_t mode)
+{
+	size_t len;
+
+	/* Without ACLs the kernel has applied the umask. */
+	if (!adapter_of(req)->acl)
+		return mode;
+	if (!parent->no_inherited_acl) {
+		enum err e = vault_getxattr((struct vault_object){.dir = dir, .pin = -1}, ACL_DEFAULT, NULL, 0, &len);
+		if (e == ERR_OK)
+			return mode;
+		if (e == ERR_SYSTEM && (err_errno() == ENODATA || err_errno() == EOPNOTSUPP))
+			parent->no_inherited_acl = 1;
+	}
+	return mode & ~fuse_req_ctx(req)->umask;
+}
