@@ -4,11 +4,12 @@
 
 /*
  * AES-256-GCM (NIST SP 800-38D), 96-bit nonces, 128-bit tags, behind one interface with two implementations: OpenSSL
- * (always) and intel-ipsec-mb (when compiled in and the processor has AVX2 or AVX-512 with VAES). Tests hold them
- * against each other.
+ * (always) and intel-ipsec-mb (when compiled in and the processor has AVX-512 with VAES: without, it is no faster). Tests
+ * hold them against each other.
  *
- * A prepared key (`struct aead_key`) is the expensive part: expanded round keys and powers of H. It lives in memory from
- * secret_alloc(), belongs to one thread at a time, and can be re-keyed in place.
+ * A prepared key (`struct aead_key`) is the expensive part: expanded round keys and powers of H. It belongs to one thread at a
+ * time, and can be re-keyed in place. ipsec-mb's lives in memory from secret_alloc(); OpenSSL's own context is on its heap,
+ * wiped when freed but not locked.
  */
 
 #include <stddef.h>
@@ -39,7 +40,8 @@ struct aead_impl {
 
 const struct aead_impl *aead_openssl(void);
 const struct aead_impl *aead_ipsec_mb(void); /* NULL: not compiled in, or this processor lacks what it needs */
-const struct aead_impl *aead_best(void);     /* ipsec-mb where there is one, otherwise OpenSSL; SIGNETFS_AEAD=openssl forces */
+const struct aead_impl *aead_best(
+	void); /* ipsec-mb where there is one, otherwise OpenSSL; SIGNETFS_AEAD=openssl forces */
 
 /** One-shot forms for small things (keys, records): prepare, use, wipe. */
 enum err aead_seal_once(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE], const void *aad,

@@ -39,7 +39,7 @@ void writer_u8(struct writer *w, uint8_t v);
 void writer_u16(struct writer *w, uint16_t v);
 void writer_u32(struct writer *w, uint32_t v);
 void writer_u64(struct writer *w, uint64_t v);
-void writer_zeros_to(struct writer *w, size_t offset); /* zero padding up to an absolute offset */
+void writer_zeros_to(struct writer *w, size_t offset);        /* zero padding up to an absolute offset */
 enum err writer_end(const struct writer *w, size_t *ret_len); /* ERR_LIMIT after an overflow */
 
 #endif

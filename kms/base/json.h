@@ -2,14 +2,15 @@
 #ifndef SIGNETFS_BASE_JSON_H
 #define SIGNETFS_BASE_JSON_H
 
-/* Glue around jansson. Parsing is bounded and strict: no duplicate members, depth at most 32, UTF-8, one value, nothing behind it. */
+/* Glue around jansson. Parsing is bounded and strict: no duplicate members, depth at most 32, UTF-8, no NUL
+ * characters, one object or array and nothing behind it. */
 
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "kms/base/err.h"
 
-/** ERR_FORMAT with the position in the text. Free with json_decref(). */
+/** ERR_FORMAT with the position in the text, never with content, which may be secret. Free with json_decref(). */
 enum err json_parse(const char *text, size_t len, json_t **ret);
 
 /** Compact text in wiping memory (secret_heap_malloc), member order kept; free with secret_heap_free(). NULL: memory. */

@@ -10,14 +10,14 @@
 enum { TEXT_SIZE = 2048, KEYS = 1024 };
 #define QUIET_TIME (60 * CLOCK_SECOND)
 
-/* A ring in order of admission, so the slot to overwrite is always the oldest; a key that is let pass again moves to the front. */
+/* A ring in order of admission, so the slot to overwrite is always the oldest. A key may be in it twice, all but the newest expired. */
 struct report_limiter {
 	pthread_mutex_t lock;
 	const struct clock *clock;
 	unsigned next;
 	struct {
 		unsigned long long key;
-		uint64_t until; /* 0: empty */
+		uint64_t until;
 	} ring[KEYS];
 };
 
@@ -56,11 +56,8 @@ void report_limiter_free(struct report_limiter *l)
 static int admit(struct report_limiter *l, unsigned long long key, uint64_t now)
 {
 	for (unsigned i = 0; i < KEYS; i++) {
-		if (l->ring[i].until == 0 || l->ring[i].key != key)
-			continue;
-		if (now < l->ring[i].until)
+		if (l->ring[i].key == key && now < l->ring[i].until)
 			return 0;
-		l->ring[i].until = 0;
 	}
 	l->ring[l->next].key = key;
 	l->ring[l->next].until = now + QUIET_TIME;

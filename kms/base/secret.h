@@ -7,7 +7,10 @@
  *
  * A key's role is its type, so that a bucket key cannot be passed where a data key is meant. On the stack a secret is
  * declared with AUTO_WIPE; anything longer-lived is allocated with secret_alloc(): locked (mlock), left out of core
- * dumps (MADV_DONTDUMP), wiped in forked children (MADV_WIPEONFORK) unless the pool is told otherwise, and wiped when freed.
+ * dumps (MADV_DONTDUMP), wiped in forked children (MADV_WIPEONFORK), between guard pages, and wiped when freed.
+ *
+ * A forked child finds zeros in every block: whoever forks and goes on (a daemon) does so before it has secrets. The child's
+ * pool works, and its pages are locked anew.
  */
 
 #include <stddef.h>
@@ -36,7 +39,8 @@ struct data_key {
 void secret_wipe(void *p, size_t len);
 
 /**
- * Zeroed memory for secrets, 16-byte aligned. NULL when memory is out or the lock limit (RLIMIT_MEMLOCK) is spent and
+ * Zeroed memory for secrets, 16-byte aligned, 64-byte aligned from 64 bytes on. Small blocks share locked pages, so that
+ * the usual limit of 8 MiB holds thousands; a block above 8 KiB has a mapping of its own. NULL when memory is out or the lock limit (RLIMIT_MEMLOCK) is spent and
  * secret_allow_unlocked() was not called. Threads: safe.
  */
 void *secret_alloc(size_t len);
@@ -44,7 +48,7 @@ void *secret_alloc(size_t len);
 /** Wipe and release; NULL is fine. */
 void secret_free(void *p);
 
-/** From now on fall back to unlocked (still undumpable, still wiped) memory. Returns nothing; secret_locked_bytes() tells. */
+/** From now on fall back to unlocked (still undumpable, still wiped) memory; the two counters below tell how much. */
 void secret_allow_unlocked(void);
 size_t secret_locked_bytes(void);
 size_t secret_unlocked_bytes(void);
@@ -62,7 +66,7 @@ void secret_install_json_allocator(void);
 
 /**
  * Make this process hard to read: no core dumps (RLIMIT_CORE 0), not traceable and not dumpable (PR_SET_DUMPABLE 0).
- * For daemons, before the first secret. Failing is an error: fail closed.
+ * For daemons, before the first secret. Failing is an error: fail closed. Raises the soft RLIMIT_MEMLOCK to the hard one.
  */
 enum err secret_harden_process(void);
 
