@@ -62,35 +62,45 @@ static enum err open_and_detach(const struct cli_engine_config *config, struct e
 	return ERR_OK;
 }
 
-static enum err serve(int control, struct engine *engine)
-{
-	const struct wire_server_config config = {.engine = engine, .reporter = &syslog_reporter};
-	struct wire_server *server = NULL;
-	enum err e = wire_server_new(&config, &server);
+/* Its one client's idle connections do no harm. */
+enum { AGENT_IDLE_SECONDS = 7 * 86400 };
 
+static enum err start_server(int listening, struct engine *engine, struct wire_server **ret)
+{
+	const struct wire_server_config config = {
+		.engine = engine,
+		.reporter = &syslog_reporter,
+		.idle_seconds = AGENT_IDLE_SECONDS,
+		.stall_seconds = 2 * AGENT_IDLE_SECONDS,
+	};
+	struct wire_server *server = NULL;
+	struct listener listener;
+	enum err e;
+
+	TRY(listener_from_fd(listening, &listener));
+	TRY(wire_server_new(&config, &server));
+	e = wire_server_listen(server, &listener, NULL);
 	if (e != ERR_OK) {
-		wire_agent_report(control, e, err_text(e));
+		wire_server_stop(server);
 		return e;
 	}
-	e = wire_agent_report(control, ERR_OK, "");
-	if (e == ERR_OK)
-		e = wire_agent_serve(control, server);
-	wire_server_stop(server);
-	return e;
+	*ret = server;
+	return ERR_OK;
 }
 
-static int run(int control, const struct cli_engine_config *config)
+static int run(int control, int listening, const struct cli_engine_config *config)
 {
+	struct wire_server *server = NULL;
 	struct engine *engine = NULL;
 	enum err e;
 
 	openlog("signetfs-agent", LOG_PID, LOG_DAEMON);
 	e = open_and_detach(config, &engine);
-	if (e != ERR_OK) {
-		wire_agent_report(control, e, err_text(e));
-		return cli_exit_code(e);
-	}
-	e = serve(control, engine);
+	if (e == ERR_OK)
+		e = start_server(listening, engine, &server);
+	if (wire_agent_report(control, e, e == ERR_OK ? "" : err_text(e)) == ERR_OK && e == ERR_OK)
+		wire_agent_wait(control);
+	wire_server_stop(server);
 	engine_close(engine);
 	return cli_exit_code(e);
 }
@@ -98,24 +108,26 @@ static int run(int control, const struct cli_engine_config *config)
 int cli_kms_agent(int argc, char **argv)
 {
 	struct cli_engine_config config = {.root_key = "passphrase", .reporter = &syslog_reporter};
-	uint64_t control = 0;
+	uint64_t control = 0, listening = 0;
 	const struct cli_option options[] = {
 		{"control-fd", 0, CLI_NUMBER, &control, "N", "the channel to whoever started it"},
+		{"listen-fd", 0, CLI_NUMBER, &listening, "N", "the socket it serves"},
 		{"keystore", 0, CLI_TEXT, &config.keystore, "FILE", "the keystore"},
 		{"root-key", 0, CLI_TEXT, &config.root_key, "SOURCE",
 			"passphrase, passfile:PATH, keyfile:PATH or command:CMD"},
 		{"region", 0, CLI_TEXT, &config.region, "REGION", "for callers that name none"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
-	const struct cli_usage usage = {"signetfs kms agent --control-fd N --keystore FILE [OPTION]…",
+	const struct cli_usage usage = {"signetfs kms agent --control-fd N --listen-fd N --keystore FILE [OPTION]…",
 		"The KMS of one client process. Other commands start it; people do not.", 0, 0, options, NULL};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
 	if (done >= 0)
 		return done;
-	if (!config.keystore || control < 3 || control > 1023 || !is_control_channel((int)control))
+	if (!config.keystore || control < 3 || listening < 3 || control > 1023 || listening > 1023 ||
+		!is_control_channel((int)control))
 		return cli_wrong_usage("kms agent", "the agent is started by the commands that need it; "
 						    "to serve other processes: signetfs kms serve");
 	fcntl((int)control, F_SETFD, FD_CLOEXEC);
-	return run((int)control, &config);
+	return run((int)control, (int)listening, &config);
 }

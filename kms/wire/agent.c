@@ -8,39 +8,73 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "kms/base/bytes.h"
 #include "kms/base/io.h"
-#include "kms/wire/server.h"
 
-/* Status message: the error code as its 32-bit pattern, then its text without a NUL. Connection message: one byte and one descriptor. */
-enum { CONTROL_FD = 3, STATUS_MAX = 1024 + 4, CONNECTION_MARK = 'C', MAX_ARGUMENTS = 12, STOP_SECONDS = 10 };
+/* Status message: the error code as its 32-bit pattern, then its text without a NUL. */
+enum { CONTROL_FD = 3, LISTEN_FD = 4, SPARE_FD = 5, STATUS_MAX = 1024 + 4, MAX_ARGUMENTS = 14, STOP_SECONDS = 10 };
+enum { LISTEN_BACKLOG = 128 };
 
 struct wire_agent {
 	int control;
+	int socket; /* O_PATH: the listening socket's removed file */
 	pid_t pid;
-};
-
-union control_space {
-	struct cmsghdr header; /* for its alignment */
-	char room[CMSG_SPACE(sizeof(int))];
+	char path[32];
 };
 
 /* ---- The starter's side ---- */
 
+/* A listening socket in @dir whose file is gone again, and an O_PATH descriptor of that file. */
+static enum err listen_in(const char *dir, int *ret_listen, int *ret_path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char temporary[64];
+	int fd AUTO_CLOSE = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), path = -1;
+
+	snprintf(temporary, sizeof(temporary), "%s/signetfs-XXXXXX", dir);
+	if (fd < 0 || !mkdtemp(temporary))
+		return err_system("cannot make a socket for the KMS agent in %s", dir);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/agent", temporary);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+		if (listen(fd, LISTEN_BACKLOG) == 0)
+			path = open(address.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		unlink(address.sun_path);
+	}
+	rmdir(temporary);
+	if (path < 0)
+		return err_system("cannot make a socket for the KMS agent in %s", dir);
+	*ret_listen = fd;
+	*ret_path = path;
+	fd = -1;
+	return ERR_OK;
+}
+
+static enum err make_socket(int *ret_listen, int *ret_path)
+{
+	static const char *const dirs[] = {"/dev/shm", "/tmp", "/var/tmp"};
+	enum err e = ERR_SYSTEM;
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && e != ERR_OK; i++)
+		e = listen_in(dirs[i], ret_listen, ret_path);
+	return e;
+}
+
 /* Between fork() and execv(): async-signal-safe calls only, other threads may have held any lock. */
-__attribute__((noreturn)) static void become_agent(const char *exe, char *const *arguments, int control)
+__attribute__((noreturn)) static void become_agent(const char *exe, char *const *arguments, int control, int listening)
 {
 	sigset_t none;
 
+	/* Out of the way first, so that neither dup2() below hits the other. */
+	control = fcntl(control, F_DUPFD, SPARE_FD);
+	listening = fcntl(listening, F_DUPFD, SPARE_FD);
+	if (control < 0 || listening < 0 || dup2(control, CONTROL_FD) < 0 || dup2(listening, LISTEN_FD) < 0)
+		_exit(126);
+	close_range(SPARE_FD, ~0U, 0);
 	sigemptyset(&none);
-	if (dup2(control, CONTROL_FD) < 0)
-		_exit(126);
-	if (control == CONTROL_FD && fcntl(CONTROL_FD, F_SETFD, 0) != 0)
-		_exit(126);
-	close_range(CONTROL_FD + 1, ~0U, 0);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv(exe, arguments);
 	_exit(127);
@@ -48,20 +82,19 @@ __attribute__((noreturn)) static void become_agent(const char *exe, char *const 
 
 static enum err spawn(struct wire_agent *a, const char *exe, char *const *arguments)
 {
-	int pair[2];
+	int listening AUTO_CLOSE = -1, far_end AUTO_CLOSE = -1, pair[2];
 
+	TRY(make_socket(&listening, &a->socket));
+	snprintf(a->path, sizeof(a->path), "/proc/self/fd/%d", a->socket);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return err_system("cannot make the control channel of the KMS agent");
-	a->pid = fork();
-	if (a->pid < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return err_system("cannot start the KMS agent");
-	}
-	if (a->pid == 0)
-		become_agent(exe, arguments, pair[1]);
-	close(pair[1]);
 	a->control = pair[0];
+	far_end = pair[1];
+	a->pid = fork();
+	if (a->pid < 0)
+		return err_system("cannot start the KMS agent");
+	if (a->pid == 0)
+		become_agent(exe, arguments, far_end, listening);
 	return ERR_OK;
 }
 
@@ -102,8 +135,8 @@ static enum err await_status(const struct wire_agent *a)
 static enum err start(struct wire_agent *a, const struct wire_agent_config *config)
 {
 	const char *exe = config->exe ? config->exe : "/proc/self/exe";
-	const char *arguments[MAX_ARGUMENTS] = {"signetfs", "kms", "agent", "--control-fd", "3"};
-	size_t n = 5;
+	const char *arguments[MAX_ARGUMENTS] = {"signetfs", "kms", "agent", "--control-fd", "3", "--listen-fd", "4"};
+	size_t n = 7;
 
 	arguments[n++] = "--keystore";
 	arguments[n++] = config->keystore;
@@ -126,7 +159,7 @@ enum err wire_agent_start(const struct wire_agent_config *config, struct wire_ag
 
 	if (!a)
 		return err_fail(ERR_NO_MEMORY, "no memory for the KMS agent");
-	*a = (struct wire_agent){.control = -1, .pid = -1};
+	*a = (struct wire_agent){.control = -1, .socket = -1, .pid = -1};
 	e = start(a, config);
 	if (e != ERR_OK) {
 		wire_agent_stop(a);
@@ -136,40 +169,9 @@ enum err wire_agent_start(const struct wire_agent_config *config, struct wire_ag
 	return ERR_OK;
 }
 
-static int send_descriptor(int control, int fd)
+const char *wire_agent_socket(const struct wire_agent *a)
 {
-	char mark = CONNECTION_MARK;
-	struct iovec body = {&mark, 1};
-	union control_space space = {.room = {0}};
-	struct msghdr m = {
-		.msg_iov = &body, .msg_iovlen = 1, .msg_control = space.room, .msg_controllen = sizeof(space.room)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	ssize_t n;
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	do {
-		n = sendmsg(control, &m, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n == 1 ? 0 : -1;
-}
-
-enum err wire_agent_connect(struct wire_agent *a, int *ret_fd)
-{
-	int pair[2], failed;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return err_system("cannot make a connection to the KMS agent");
-	failed = send_descriptor(a->control, pair[1]);
-	close(pair[1]);
-	if (failed) {
-		close(pair[0]);
-		return err_fail(ERR_KMS_UNREACHABLE, "the KMS agent (process %d) has ended", (int)a->pid);
-	}
-	*ret_fd = pair[0];
-	return ERR_OK;
+	return a->path;
 }
 
 /*
@@ -184,6 +186,8 @@ void wire_agent_stop(struct wire_agent *a)
 		return;
 	if (a->control >= 0)
 		close(a->control);
+	if (a->socket >= 0)
+		close(a->socket);
 	for (int i = 0; a->pid > 0 && waitpid(a->pid, NULL, WNOHANG) == 0; i++) {
 		if (i == STOP_SECONDS * 500)
 			kill(a->pid, SIGKILL);
@@ -213,47 +217,12 @@ enum err wire_agent_report(int control_fd, enum err e, const char *text)
 	return ERR_OK;
 }
 
-/* One message: ERR_CLOSED at the end of the channel; *ret_fd -1 for a message that carries nothing we know. */
-static enum err receive_descriptor(int control_fd, int *ret_fd)
+void wire_agent_wait(int control_fd)
 {
-	char mark = 0;
-	struct iovec body = {&mark, 1};
-	union control_space space = {.room = {0}};
-	struct msghdr m = {
-		.msg_iov = &body, .msg_iovlen = 1, .msg_control = space.room, .msg_controllen = sizeof(space.room)};
-	const struct cmsghdr *c;
+	char ignored[16];
 	ssize_t n;
-	int fd = -1;
 
 	do {
-		n = recvmsg(control_fd, &m, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
-		return ERR_CLOSED;
-	if (n < 0)
-		return err_system("cannot read the KMS agent's control channel");
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	if (fd >= 0 && mark != CONNECTION_MARK) {
-		close(fd);
-		fd = -1;
-	}
-	*ret_fd = fd;
-	return ERR_OK;
-}
-
-enum err wire_agent_serve(int control_fd, struct wire_server *server)
-{
-	for (;;) {
-		int fd = -1;
-		enum err e = receive_descriptor(control_fd, &fd);
-
-		if (e == ERR_CLOSED)
-			return ERR_OK;
-		TRY(e);
-		/* A connection that cannot be served is closed: its client sees that and the others go on. */
-		if (fd >= 0)
-			wire_server_adopt(server, fd);
-	}
+		n = recv(control_fd, ignored, sizeof(ignored), 0);
+	} while (n > 0 || (n < 0 && errno == EINTR));
 }

@@ -5,10 +5,11 @@
 /*
  * The agent: the KMS as a child process of whoever needs it, so that a CMK never enters the client's memory.
  *
- * wire_agent_start() runs `EXE kms agent --control-fd 3 --keystore … --root-key …`. The two share a control channel, a
- * socket pair of SOCK_SEQPACKET: the agent sends one status message once it serves or cannot; from then on the client
- * sends one end of a fresh SOCK_STREAM pair for every HTTP connection it wants. The agent takes its client's uid from the
- * pair. It ends when the control channel closes, that is when its last holder is gone, however that went.
+ * wire_agent_start() runs `EXE kms agent --control-fd 3 --listen-fd 4 --keystore … --root-key …`. Descriptor 3 is the control
+ * channel, a socket pair of SOCK_SEQPACKET: the agent sends one status message once it serves or cannot, and ends when the
+ * channel closes, that is when its last client is gone, however that went. Descriptor 4 is a listening Unix socket without
+ * a name: its file was removed before the agent began, and only who holds the O_PATH descriptor of that file can connect, through
+ * /proc/self/fd. So nobody else can even knock, and the agent knows its client's uid from the socket.
  *
  * The passphrase, where there is one, is asked for by the agent on the terminal: it never passes through the client.
  */
@@ -34,8 +35,8 @@ struct wire_agent_config {
  */
 enum err wire_agent_start(const struct wire_agent_config *config, struct wire_agent **ret);
 
-/** A new HTTP connection to the agent; the caller closes it. ERR_KMS_UNREACHABLE: the agent is gone. Threads: safe. */
-enum err wire_agent_connect(struct wire_agent *agent, int *ret_fd);
+/** Where to connect() to, valid in this process until wire_agent_stop(). A refused connection means that the agent has ended. */
+const char *wire_agent_socket(const struct wire_agent *agent);
 
 /** Let go of the agent and wait for it to wipe its keys and end (its starter only). NULL is fine. */
 void wire_agent_stop(struct wire_agent *agent);
@@ -44,12 +45,10 @@ pid_t wire_agent_pid(const struct wire_agent *agent);
 
 /* ---- The agent's side ---- */
 
-struct wire_server;
-
 /** Tell the starter how it went: @e and its text. ERR_CLOSED: there is no starter any more. */
 enum err wire_agent_report(int control_fd, enum err e, const char *text);
 
-/** Hand connections from the control channel to @server until the channel closes. */
-enum err wire_agent_serve(int control_fd, struct wire_server *server);
+/** Return when the control channel has closed. */
+void wire_agent_wait(int control_fd);
 
 #endif

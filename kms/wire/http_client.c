@@ -39,24 +39,6 @@ static void install_curl(void)
 		secret_heap_strdup, secret_heap_calloc);
 }
 
-static curl_socket_t open_agent_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	struct http_client *c = context;
-	int fd;
-
-	(void)purpose;
-	(void)address;
-	return wire_agent_connect(c->config.agent, &fd) == ERR_OK ? fd : CURL_SOCKET_BAD;
-}
-
-static int socket_is_connected(void *context, curl_socket_t fd, curlsocktype purpose)
-{
-	(void)context;
-	(void)fd;
-	(void)purpose;
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
-}
-
 static size_t take_body(char *p, size_t size, size_t n, void *context)
 {
 	struct http_answer *a = context;
@@ -86,9 +68,7 @@ static void set_transport(const struct http_client *c, CURL *curl)
 		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->config.endpoint.path);
 		break;
 	case ENDPOINT_AGENT:
-		curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_agent_socket);
-		curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, c);
-		curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, socket_is_connected);
+		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, wire_agent_socket(c->config.agent));
 		break;
 	case ENDPOINT_HTTPS:
 		curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

@@ -17,7 +17,7 @@ struct http_client;
 struct http_client_config {
 	struct endpoint endpoint;
 	const char *ca_file;      /* NULL: the system's */
-	struct wire_agent *agent; /* ENDPOINT_AGENT: where connections come from; not owned */
+	struct wire_agent *agent; /* ENDPOINT_AGENT only; not owned */
 	uint64_t connect_timeout; /* nanoseconds */
 	uint64_t total_timeout;
 };

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -145,6 +146,29 @@ enum err listener_open(const char *text, mode_t socket_mode, struct listener *re
 	if (!strncmp(text, "unix:", 5))
 		return open_unix(text + 5, socket_mode, ret);
 	return open_tcp(text, ret);
+}
+
+enum err listener_from_fd(int fd, struct listener *ret)
+{
+	int listening = 0, family = 0, flags = fcntl(fd, F_GETFL);
+	socklen_t len = sizeof(listening);
+	struct listener l = {.fd = fd};
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) != 0 || !listening || flags < 0)
+		return err_fail(ERR_USAGE, "descriptor %d is no listening socket", fd);
+	len = sizeof(family);
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0)
+		return err_system("cannot tell what descriptor %d is", fd);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		return err_system("cannot take over descriptor %d", fd);
+	if (family == AF_UNIX) {
+		l.local = l.loopback = 1;
+		snprintf(l.address, sizeof(l.address), "unix:fd %d", fd);
+	} else {
+		TRY(describe_tcp(&l));
+	}
+	*ret = l;
+	return ERR_OK;
 }
 
 void listener_close(struct listener *l)

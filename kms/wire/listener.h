@@ -23,6 +23,9 @@ struct listener {
  * ERR_USAGE: not a listener; ERR_SYSTEM: address in use, no permission, …
  */
 enum err listener_open(const char *text, mode_t socket_mode, struct listener *ret);
+/** Take over an inherited listening socket (the agent's, a service manager's). ERR_USAGE: @fd is none. */
+enum err listener_from_fd(int fd, struct listener *ret);
+
 void listener_close(struct listener *l); /* harmless for a zeroed one with fd -1 */
 
 #endif

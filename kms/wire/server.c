@@ -98,7 +98,7 @@ static void close_stalled(struct wire_server *s, uint64_t now)
 	uint64_t limit = s->config.stall_seconds * CLOCK_SECOND;
 
 	for (struct peer *p = s->peers; p; p = p->next)
-		if (!(p->local && s->adopting) && now - p->last_done > limit)
+		if (now - p->last_done > limit)
 			shutdown(p->fd, SHUT_RDWR);
 }
 
@@ -163,21 +163,16 @@ static void log_line(void *context, const char *format, va_list arguments)
 	report(s->config.reporter, REPORT_DEBUG, "HTTP: %s", text);
 }
 
-/* @fd -1: a daemon for adopted connections. libmicrohttpd has no thread pool for those. */
 static struct MHD_Daemon *start_daemon(struct wire_server *s, int fd, const struct wire_tls *tls)
 {
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem more[8] = {{MHD_OPTION_END, 0, NULL}};
 	size_t n = 0;
 
-	if (fd < 0) {
-		flags |= MHD_USE_NO_LISTEN_SOCKET;
-	} else {
-		more[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
-		more[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, s->config.idle_seconds, NULL};
-		if (s->config.threads > 1)
-			more[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, s->config.threads, NULL};
-	}
+	more[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
+	more[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT, s->config.idle_seconds, NULL};
+	if (s->config.threads > 1)
+		more[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, s->config.threads, NULL};
 	if (tls) {
 		flags |= MHD_USE_TLS;
 		more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)tls->certificate};
@@ -222,21 +217,6 @@ enum err wire_server_listen(struct wire_server *s, struct listener *listener, co
 	s->listening_count++;
 	listener->fd = -1;
 	listener->path[0] = '\0';
-	return ERR_OK;
-}
-
-enum err wire_server_adopt(struct wire_server *s, int fd)
-{
-	struct sockaddr local = {.sa_family = AF_UNIX};
-
-	if (!s->adopting)
-		s->adopting = start_daemon(s, -1, NULL);
-	if (!s->adopting) {
-		close(fd);
-		return err_system("cannot serve connections that were handed over");
-	}
-	if (MHD_add_connection(s->adopting, fd, &local, sizeof(local)) != MHD_YES)
-		return err_system("cannot serve a connection that was handed over");
 	return ERR_OK;
 }
 
@@ -318,8 +298,6 @@ void wire_server_stop(struct wire_server *s)
 			close(s->listening[i].quiesced_fd);
 		listener_close(&s->listening[i].listener);
 	}
-	if (s->adopting)
-		MHD_stop_daemon(s->adopting);
 	assert(!s->peers);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);

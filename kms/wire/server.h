@@ -3,11 +3,11 @@
 #define SIGNETFS_WIRE_SERVER_H
 
 /*
- * The engine on the wire: AWS JSON 1.1 over HTTP (POST /, X-Amz-Target TrentService.Operation), on listening sockets and
- * on connections handed over by an agent's client. GET /healthz answers 200 to anyone.
+ * The engine on the wire: AWS JSON 1.1 over HTTP (POST /, X-Amz-Target TrentService.Operation) on listening sockets.
+ * GET /healthz answers 200 to anyone.
  *
- * Who calls: over TCP whoever signed the request (SigV4); on a Unix socket or an adopted connection the peer's uid, and
- * signature headers are ignored there. Refusals before an operation begins are put on the audit trail as well.
+ * Who calls: over TCP whoever signed the request (SigV4); on a Unix socket the peer's uid, and signature headers are ignored
+ * there. Refusals before an operation begins are put on the audit trail as well.
  *
  * Hostile input is met with bounds: body, headers, nesting, connections, idle time, and the time between a connection's
  * completed requests. Bodies and answers live in memory that is wiped.
@@ -33,7 +33,7 @@ struct wire_server_config {
 	/* 0 = the default in parentheses. */
 	unsigned threads;         /* per listener (2) */
 	unsigned max_connections; /* per listener (2048); beyond, new ones wait in the backlog */
-	unsigned idle_seconds;    /* a connection without traffic is closed (60); never for adopted ones */
+	unsigned idle_seconds;    /* a connection without traffic is closed (60) */
 	unsigned stall_seconds;   /* a connection that completes no request for so long is closed, however busy (120) */
 	unsigned drain_seconds;   /* how long wire_server_stop() lets requests finish (5) */
 };
@@ -49,9 +49,6 @@ struct wire_tls {
 
 /** Serve @listener, which the server takes over in any case. @tls NULL: plain HTTP. ERR_CONFIG: certificate or key is no good. */
 enum err wire_server_listen(struct wire_server *server, struct listener *listener, const struct wire_tls *tls);
-
-/** Serve one connected stream socket, which the server takes over in any case. */
-enum err wire_server_adopt(struct wire_server *server, int fd);
 
 /** No new connections; requests under way finish (bounded); then everything is closed and freed. NULL is fine. */
 void wire_server_stop(struct wire_server *server);

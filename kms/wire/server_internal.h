@@ -24,7 +24,6 @@ struct wire_server {
 		int quiesced_fd; /* the daemon's own copy, ours again once it accepts no more */
 	} listening[SERVER_MAX_LISTENERS];
 	size_t listening_count;
-	struct MHD_Daemon *adopting; /* NULL until the first adopted connection */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	int stopping;
