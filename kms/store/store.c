@@ -119,11 +119,38 @@ static enum err look(const char *path, struct stat *ret)
 	return ERR_OK;
 }
 
+static int log_is_empty(const char *path)
+{
+	char *log AUTO_FREE = NULL;
+	struct stat st;
+
+	if (asprintf(&log, "%s-wal", path) < 0)
+		return 0;
+	return stat(log, &st) != 0 || st.st_size == 0;
+}
+
+/*
+ * SQLite notices missing pages but reads a last page that was cut as if it ended in zeros. A partial page is legitimate only
+ * while a log still holds it whole (a checkpoint that was interrupted).
+ */
+static enum err check_whole_pages(struct store *store)
+{
+	int64_t page_size;
+	struct stat st;
+
+	TRY(db_integer(&store->write, "PRAGMA page_size", &page_size));
+	if (!log_is_empty(store->path) || stat(store->path, &st) != 0 || page_size < 512 ||
+		st.st_size % page_size == 0 || !log_is_empty(store->path))
+		return ERR_OK;
+	return err_fail(ERR_KEYSTORE, "the keystore %s is cut short; restore it from a backup", store->path);
+}
+
 static enum err connect_both(struct store *store)
 {
 	struct db *write = &store->write;
 
 	TRY(db_open(store->path, 0, write));
+	TRY(check_whole_pages(store));
 	TRY(schema_check(write, store->path));
 	TRY(db_exec(write, "PRAGMA journal_mode = WAL"));
 	TRY(schema_migrate(write));
