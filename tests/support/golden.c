@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/golden.h"
+#include "kms/base/encode.h"
+#include "kms/base/kdf.h"
+#include "kms/base/labels.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,4 +91,25 @@ struct name_keys *golden_name_keys(enum name_mode mode)
 
 	assert_int_equal(name_keys_new(&golden_volume_key, golden_volume_id, mode, &k), ERR_OK);
 	return k;
+}
+
+struct siv *golden_names_siv(void)
+{
+	uint8_t key[SIV_KEY_SIZE];
+	struct siv *siv = NULL;
+
+	assert_int_equal(kdf_hkdf(golden_volume_key.b, KEY_SIZE, golden_volume_id, VOLUME_ID_SIZE, LABEL_NAMES,
+				 strlen(LABEL_NAMES), key, sizeof(key)),
+		ERR_OK);
+	assert_int_equal(siv_new(key, &siv), ERR_OK);
+	return siv;
+}
+
+void golden_long_name_of(const char *full, size_t len, char out[NAME_LOWER_MAX + 1])
+{
+	uint8_t hash[SHA256_SIZE];
+
+	assert_int_equal(kdf_sha256(full, len, hash), ERR_OK);
+	strcpy(out, LONG_PREFIX);
+	encode_base64url(hash, sizeof(hash), out + strlen(LONG_PREFIX));
 }

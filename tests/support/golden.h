@@ -33,4 +33,9 @@ struct file_header golden_header(void);
 struct header_key golden_header_key(void);
 struct name_keys *golden_name_keys(enum name_mode mode);
 
+/** The key of the names alone, derived here, so that a test can seal what name_encode() would not. */
+struct siv *golden_names_siv(void);
+/** "signetfs.long." ‖ base64url(SHA-256(@full)) */
+void golden_long_name_of(const char *full, size_t len, char out[NAME_LOWER_MAX + 1]);
+
 #endif
