@@ -62,6 +62,19 @@ static enum err publish(const char *temporary, const char *path, const char *dir
 	return sync_path(directory, O_DIRECTORY);
 }
 
+/* The temporary file and what SQLite may have left beside it when the disk failed. */
+static void discard(const char *temporary)
+{
+	static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		char *name AUTO_FREE = NULL;
+
+		if (asprintf(&name, "%s%s", temporary, suffixes[i]) >= 0)
+			unlink(name);
+	}
+}
+
 static enum err create_beside(const char *path, const char *directory, const struct store_item *items, size_t count)
 {
 	char *temporary AUTO_FREE = NULL;
@@ -81,7 +94,7 @@ static enum err create_beside(const char *path, const char *directory, const str
 	if (e == ERR_OK)
 		e = publish(temporary, path, directory);
 	if (e != ERR_OK)
-		unlink(temporary);
+		discard(temporary);
 	return e;
 }
 
