@@ -1,7 +1,9 @@
 """Fixtures shared by the integration tests. They drive the built binary, named by $SIGNETFS, in a home folder of their own."""
 
+import json
 import os
 import secrets
+import signal
 import stat
 import subprocess
 import time
@@ -97,6 +99,60 @@ def kms_box(box):
     """A box with a keystore."""
     box.make_keystore()
     return box
+
+
+class Service:
+    """`signetfs kms serve` over the box's keystore, on TCP and on a Unix socket, with one access key."""
+
+    def __init__(self, box, *options, listen=("127.0.0.1:0",), env=None):
+        self.box = box
+        made = json.loads(box.run("kms", "create-access-key").stdout)["AccessKey"]
+        self.access_key, self.secret = made["AccessKeyId"], made["SecretAccessKey"]
+        self.socket = box.path("kms.sock")
+        words = [SIGNETFS, "kms", "serve", "--listen", f"unix:{self.socket}", *options]
+        for where in listen:
+            words += ["--listen", where]
+        self.errors = open(box.path("serve.log"), "w+")
+        self.process = subprocess.Popen(words, env=env or box.env, cwd=box.home, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        lines = [self.process.stdout.readline() for _ in range(1 + len(listen))]
+        assert all(line.startswith("listening on ") for line in lines), (lines, self.log())
+        self.addresses = [line.split()[2] for line in lines]
+        self.url = self.addresses[-1]
+        self.port = int(self.url.rsplit(":", 1)[1]) if listen else 0
+
+    def log(self):
+        self.errors.flush()
+        with open(self.errors.name) as f:
+            return f.read()
+
+    def client(self, secret=None, access_key=None, region="us-east-1", **config):
+        """A boto3 KMS client that does not retry: what the server said is what the test sees."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.session.Session().client(
+            "kms", endpoint_url=self.url, region_name=region, aws_access_key_id=access_key or self.access_key,
+            aws_secret_access_key=secret or self.secret, config=Config(retries={"max_attempts": 0}, **config))
+
+    def stop(self, how=signal.SIGTERM):
+        """End it; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(timeout=20)
+        finally:
+            self.process.kill()
+            self.process.stdout.close()
+
+
+@pytest.fixture
+def kms_service(kms_box):
+    service = Service(kms_box)
+    yield service
+    code = service.stop()
+    assert code == 0, service.log()
+    service.errors.close()
 
 
 needs_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no usable /dev/fuse on this machine")
