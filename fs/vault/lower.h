@@ -41,16 +41,21 @@ struct lower {
 	ssize_t (*readlinkat)(const struct lower *l, int dirfd, const char *name, char *buf, size_t size);
 	int (*linkat)(const struct lower *l, int dirfd1, const char *name1, int dirfd2, const char *name2, int flags);
 	int (*unlinkat)(const struct lower *l, int dirfd, const char *name, int flags);
-	int (*renameat2)(const struct lower *l, int dirfd1, const char *name1, int dirfd2, const char *name2,
-		unsigned flags);
+	int (*renameat2)(
+		const struct lower *l, int dirfd1, const char *name1, int dirfd2, const char *name2, unsigned flags);
 	int (*fchmod)(const struct lower *l, int fd, mode_t mode);
+	/* Never follows a symlink, as fchmodat2 with AT_SYMLINK_NOFOLLOW. */
 	int (*fchmodat)(const struct lower *l, int dirfd, const char *name, mode_t mode);
 	int (*fchownat)(const struct lower *l, int dirfd, const char *name, uid_t uid, gid_t gid, int flags);
 	int (*utimensat)(const struct lower *l, int dirfd, const char *name, const struct timespec times[2], int flags);
 	ssize_t (*getdents)(const struct lower *l, int fd, void *buf, size_t size); /* getdents64 */
-	/* Paths of the form /proc/self/fd/N, so that attributes of what is open with O_PATH can be reached. */
+	/*
+	 * Paths of the form /proc/self/fd/N (the thing itself, so that what is open with O_PATH can be reached) or
+	 * /proc/self/fd/N/NAME (an entry; a symlink is not followed).
+	 */
 	ssize_t (*getxattr)(const struct lower *l, const char *path, const char *name, void *value, size_t size);
-	int (*setxattr)(const struct lower *l, const char *path, const char *name, const void *value, size_t size, int flags);
+	int (*setxattr)(
+		const struct lower *l, const char *path, const char *name, const void *value, size_t size, int flags);
 	ssize_t (*listxattr)(const struct lower *l, const char *path, char *list, size_t size);
 	int (*removexattr)(const struct lower *l, const char *path, const char *name);
 };

@@ -49,8 +49,8 @@ struct vault_create_options {
  * keys, one more to learn how long headers must be. Nothing is left behind on failure that was not there before.
  * ERR_EXISTS: it is a vault; ERR_USAGE: not empty, not a directory.
  */
-enum err vault_create(const char *path, const struct vault_create_options *options, struct kms *kms,
-	const struct clock *clock);
+enum err vault_create(
+	const char *path, const struct vault_create_options *options, struct kms *kms, const struct clock *clock);
 
 /** Read and parse a vault's descriptor without any key. ERR_NOT_FOUND / ERR_VAULT / ERR_UNSUPPORTED with advice. */
 enum err vault_read_descriptor(const char *path, struct descriptor *ret);
@@ -58,9 +58,9 @@ enum err vault_read_descriptor(const char *path, struct descriptor *ret);
 struct vault_open_options {
 	const char *path;
 	int read_only;
-	const char *holder; /* who this is, for the lock: "mounted on /home/me/clear" */
-	struct kms *kms;    /* borrowed */
-	const struct lower *lower; /* NULL: lower_system() */
+	const char *holder;           /* who this is, for the lock: "mounted on /home/me/clear" */
+	struct kms *kms;              /* borrowed */
+	const struct lower *lower;    /* NULL: lower_system() */
 	const struct aead_impl *aead; /* NULL: aead_best() */
 	const struct clock *clock;
 	const struct reporter *reporter;
@@ -185,8 +185,8 @@ enum err vault_list_stat(struct vault_list *l, struct stat *ret);
 enum err vault_file_open(struct vault *v, struct vault_object o, int writable, struct vault_file **ret);
 
 /** Create and open (exclusively): ERR_SYSTEM/EEXIST. A bucket key is acquired here, so a KMS refusal is create's error; the header goes out with the first write or with the close. */
-enum err vault_file_create(struct vault_object o, mode_t mode, struct vault_owner owner, struct vault_file **ret,
-	struct stat *ret_stat);
+enum err vault_file_create(
+	struct vault_object o, mode_t mode, struct vault_owner owner, struct vault_file **ret, struct stat *ret_stat);
 
 int vault_file_writable(const struct vault_file *f);
 

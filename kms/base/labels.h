@@ -14,13 +14,14 @@
 #define LABEL_CHUNKS "signetfs/1/chunks"
 #define LABEL_HEADER "signetfs/1/header"
 /* from the volume key, salt = volume id */
-#define LABEL_NAMES        "signetfs/1/names" /* 64 bytes: an AES-256-SIV key */
-#define LABEL_SYMLINKS     "signetfs/1/symlinks"
-#define LABEL_XATTR_NAMES  "signetfs/1/xattr-names" /* 64 bytes */
-#define LABEL_XATTR_VALUES "signetfs/1/xattr-values"
-#define LABEL_VOLUME_MAC   "signetfs/1/volume-mac"
-#define LABEL_DIR_MAC      "signetfs/1/directory-ids"
-#define LABEL_SESSIONS     "signetfs/1/sessions"
+#define LABEL_NAMES         "signetfs/1/names" /* 64 bytes: an AES-256-SIV key */
+#define LABEL_SYMLINKS      "signetfs/1/symlinks"
+#define LABEL_XATTR_NAMES   "signetfs/1/xattr-names" /* 64 bytes */
+#define LABEL_XATTR_VALUES  "signetfs/1/xattr-values"
+#define LABEL_VOLUME_MAC    "signetfs/1/volume-mac"
+#define LABEL_DIR_MAC       "signetfs/1/directory-ids"
+#define LABEL_SESSIONS      "signetfs/1/sessions"
+#define LABEL_BUCKET_RECORD "signetfs/1/bucket-record"
 /* AAD under a bucket key */
 #define LABEL_WRAP_DATA_KEY "signetfs/1/wrap-data-key"
 /* inside the KMS: from a backing key, salt = the blob's random value */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_VAULT_FILE_INTERNAL_H
+#define SIGNETFS_VAULT_FILE_INTERNAL_H
+
+/* An open file, for the files of fs/vault that work on one. */
+
+#include "fs/vault/scratch.h"
+#include "fs/vault/vault_internal.h"
+
+/* Derived from the data key, which itself is not kept. Secret memory. */
+struct file_keys {
+	struct chunk_key chunk;
+	struct header_key header;
+};
+
+enum file_state {
+	FILE_UNLOADED, /* only opened */
+	FILE_FRESH,    /* has keys, and no header on the disk yet; the lower file is shorter than a header */
+	FILE_EMPTY,    /* a crash left less than a header: reads as empty; the first write makes it fresh */
+	FILE_LOADED,   /* the header is read, verified and in @header */
+};
+
+/*
+ * Invariants between two calls, of a loaded file that is not broken:
+ * 1. header is what the first bytes of the lower file say.
+ * 2. header.size == size. While a call is under way the header never claims more than the lower file holds: every growth
+ *    writes data first and the header after it, every cut the header first. So a lower file shorter than its header is never
+ *    the work of a session that goes on, and within the running session it is damage.
+ * 3. The lower size is chunk_lower_size(size), except on a descriptor that recovery may not write through.
+ * 4. A chunk of zeros stands in the lower file only when header.flags says that there are holes, and on the disk it said so first.
+ */
+struct vault_file {
+	struct vault *v;
+	int fd;
+	int writable;
+	pthread_rwlock_t lock; /* shared: readers; exclusive: everything else. Guards what follows */
+
+	enum file_state state;
+	uint64_t size;
+	struct file_keys *keys; /* NULL: none at the moment */
+	struct bucket_ref *ref; /* what the keys' life hangs on; NULL: live_until */
+	uint64_t live_until;
+	struct chunk_nonce nonce;
+	struct file_header header;
+	int broken; /* something that failed could not be put back: no more writing until closed */
+
+	_Atomic int
+		sync_failed; /* an errno: Linux may have dropped the pages, so it never succeeds again (until closed) */
+};
+
+/** The file as a target, for attributes. */
+void file_target(const struct vault_file *f, struct target *t);
+
+/* ---- file_keys.c ---- */
+
+/** May the keys be used at this moment? */
+int file_keys_live(const struct vault_file *f);
+/** Draw a file id and a data key and have it wrapped: the file becomes fresh. */
+enum err file_keys_make(struct vault_file *f);
+/** Unwrap the header's data key, and take the keys derived from it. */
+enum err file_keys_get(struct vault_file *f, const struct file_header *h);
+void file_keys_drop(struct vault_file *f);
+/** For the chunk functions. */
+struct chunk_file file_chunks(const struct vault_file *f);
+
+/* ---- file_load.c ---- */
+
+static inline int file_is_ready(const struct vault_file *f)
+{
+	return f->state == FILE_EMPTY || (f->state != FILE_UNLOADED && f->keys && file_keys_live(f));
+}
+
+/**
+ * Load and have live keys. Lock held exclusively. *ret_have: that many bytes from the start of the lower file are in s->stored.
+ * Errors: the KMS's; ERR_FORMAT, ERR_TAMPERED, ERR_UNSUPPORTED: damage, reported.
+ */
+enum err file_ready(struct vault_file *f, struct scratch *s, size_t *ret_have);
+/** As file_ready(), for changes: with a header on the disk, too, unless @fresh_will_do. */
+enum err file_ready_to_change(struct vault_file *f, struct scratch *s, int fresh_will_do);
+
+/** Bring the header on the disk up to date. On failure the old one is in force, or the file is broken. */
+enum err file_put_header(struct vault_file *f, uint64_t size, uint32_t flags);
+
+/** Report damage of this file: @index is a chunk's, or NO_CHUNK. Returns @e. */
+#define NO_CHUNK UINT64_MAX
+enum err file_damage(struct vault_file *f, uint64_t index, enum err e);
+
+/* ---- file_recover.c ---- */
+
+/** The lower size contradicts the header. doc/format.md, "Size, sessions and truncation". Sets f->size, repairs where it may. */
+enum err file_recover(struct vault_file *f, struct scratch *s, uint64_t lower_size);
+/** The lower file is shorter than a header: an empty file, or damage? */
+enum err file_recover_empty(struct vault_file *f, uint64_t lower_size);
+
+/* ---- file_read.c ---- */
+
+/** Plaintext bytes in chunk @index of a file of @size bytes; 0 beyond the end. */
+static inline size_t chunk_len_in(uint64_t size, uint64_t index)
+{
+	uint64_t start = index * CHUNK_SIZE;
+
+	if (start >= size)
+		return 0;
+	return size - start < CHUNK_SIZE ? (size_t)(size - start) : CHUNK_SIZE;
+}
+
+/** pread of exactly @len bytes, ERR_TAMPERED when the file ends early. */
+enum err file_pread(struct vault_file *f, void *buf, size_t len, uint64_t off);
+/** Read chunk @index (of f->size) into s->plain; its stored form is in s->one then. */
+enum err file_read_chunk(struct vault_file *f, struct scratch *s, uint64_t index, size_t *ret_len);
+
+/* ---- file_write.c, file_size.c ---- */
+
+/** Seal and write; chunks that are not wholly covered keep their other bytes. @size: the file's from now on. Lock held. */
+enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len,
+	uint64_t size, int *ret_torn);
+
+/* What a growing file looked like. The stored last chunk, if it is not full, is in s->undo. */
+struct growth {
+	uint64_t size;
+	uint32_t flags;
+	size_t tail_len; /* 0: there is none */
+};
+enum err growth_begin(struct vault_file *f, struct scratch *s, struct growth *g);
+/** Put everything back; the file is broken if that fails. */
+void growth_undo(struct vault_file *f, struct scratch *s, const struct growth *g);
+/** Zeros up to @size, as a hole where there is room for one. Between begin and undo; the header's size is not touched. */
+enum err file_extend(struct vault_file *f, struct scratch *s, uint64_t size);
+enum err file_shrink(struct vault_file *f, struct scratch *s, uint64_t size);
+/** Grow or shrink. Lock held, ready to change. */
+enum err file_resize(struct vault_file *f, struct scratch *s, uint64_t size);
+
+enum err file_check_writable(const struct vault_file *f);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/file_internal.h"
+
+#include <string.h>
+#include "kms/base/random.h"
+
+int file_keys_live(const struct vault_file *f)
+{
+	if (f->ref)
+		return bucket_ref_live(f->ref);
+	return f->v->clock->monotonic(f->v->clock) < f->live_until;
+}
+
+struct chunk_file file_chunks(const struct vault_file *f)
+{
+	struct chunk_file c = {
+		.key = &f->keys->chunk,
+		.file_id = f->header.file_id,
+		.holes = (f->header.flags & FILE_FLAG_HOLES) != 0,
+	};
+
+	return c;
+}
+
+void file_keys_drop(struct vault_file *f)
+{
+	secret_free(f->keys);
+	f->keys = NULL;
+	bucket_ref_release(f->ref);
+	f->ref = NULL;
+	f->live_until = 0;
+	/* Another key follows, or none: a prefix drawn under this one has no further use. */
+	memset(&f->nonce, 0, sizeof(f->nonce));
+}
+
+static enum err derive(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct file_keys *ret)
+{
+	TRY(chunk_key_derive(key, file_id, &ret->chunk));
+	return file_header_key(key, file_id, &ret->header);
+}
+
+/* Takes over @ref, on failure too. */
+static enum err take_keys(struct vault_file *f, const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE],
+	struct bucket_ref *ref, uint64_t live_until)
+{
+	struct file_keys *keys AUTO_SECRET = secret_alloc(sizeof(*keys));
+	enum err e = keys ? derive(key, file_id, keys) : err_fail(ERR_NO_MEMORY, "no locked memory for a file's keys");
+
+	if (e != ERR_OK) {
+		bucket_ref_release(ref);
+		return e;
+	}
+	file_keys_drop(f);
+	f->keys = STEAL(keys);
+	f->ref = ref;
+	f->live_until = live_until;
+	return ERR_OK;
+}
+
+enum err file_keys_get(struct vault_file *f, const struct file_header *h)
+{
+	struct data_key key AUTO_WIPE;
+	struct bucket_ref *ref = NULL;
+	uint64_t live_until = 0;
+	enum err e;
+
+	if (h->wrap == WRAP_KMS) {
+		e = bucket_cache_direct_decrypt(f->v->cache, h->file_id, &h->kms_key, &key, &live_until);
+	} else {
+		TRY(bucket_cache_acquire_for_unwrap(f->v->cache, &h->bucket, &h->kms_key, &ref));
+		e = bucket_ref_unwrap(ref, h->file_id, h->wrapped_data_key, &key);
+	}
+	if (e != ERR_OK) {
+		bucket_ref_release(ref);
+		return e;
+	}
+	return take_keys(f, &key, h->file_id, ref, live_until);
+}
+
+/* ---- A new file's ---- */
+
+static enum err wrap_in_bucket(
+	struct vault_file *f, struct file_header *h, struct data_key *ret_key, struct bucket_ref **ret_ref)
+{
+	struct bucket_ref *ref;
+	enum err e;
+
+	TRY(bucket_cache_acquire_for_wrap(f->v->cache, &h->bucket, &ref));
+	random_bytes(ret_key->b, sizeof(ret_key->b));
+	e = bucket_ref_wrap(ref, h->file_id, ret_key, h->wrapped_data_key);
+	if (e != ERR_OK) {
+		bucket_ref_release(ref);
+		return e;
+	}
+	h->wrap = WRAP_BUCKET;
+	h->kms_key = *bucket_ref_wrapped(ref);
+	*ret_ref = ref;
+	return ERR_OK;
+}
+
+/* A CMK whose ARN or blobs outgrew this vault's headers shows before anything is made. */
+static enum err check_fits(const struct vault *v, const struct kms_wrapped_key *k)
+{
+	size_t length;
+
+	TRY(file_header_length_for(strlen(k->key_arn), k->blob_len, &length));
+	if (length > v->desc.header_length)
+		return err_fail(ERR_LIMIT, "the ARN and ciphertext of %s are too long for this vault's file headers",
+			k->key_arn);
+	return ERR_OK;
+}
+
+enum err file_keys_make(struct vault_file *f)
+{
+	struct file_header *h = &f->header;
+	struct data_key key AUTO_WIPE;
+	struct bucket_ref *ref = NULL;
+	uint64_t live_until = 0;
+	enum err e;
+
+	memset(h, 0, sizeof(*h));
+	h->suite = SUITE_XAES_256_GCM;
+	memcpy(h->volume_id, f->v->desc.volume_id, VOLUME_ID_SIZE);
+	random_bytes(h->file_id, sizeof(h->file_id));
+	h->wrap = WRAP_KMS;
+	if (f->v->desc.bucket_keys)
+		TRY(wrap_in_bucket(f, h, &key, &ref));
+	else
+		TRY(bucket_cache_direct_generate(f->v->cache, h->file_id, &key, &h->kms_key, &live_until));
+	e = check_fits(f->v, &h->kms_key);
+	if (e != ERR_OK) {
+		bucket_ref_release(ref);
+		return e;
+	}
+	TRY(take_keys(f, &key, h->file_id, ref, live_until));
+	f->state = FILE_FRESH;
+	f->size = 0;
+	return ERR_OK;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/file_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Bytes on their way to the disk. Growing: data first, the header after it, so that a crash in between leaves a file whose chunks
+ * beyond the header's size verify and are kept (a prefix of what was written), or do not and are cut (as it was before).
+ */
+
+/* A stretch of plaintext to be stored. */
+struct input {
+	uint64_t off;
+	const uint8_t *p;
+	size_t len;
+	uint64_t size; /* of the file from now on */
+};
+
+/* The bytes of a chunk that the caller does not bring: what it held, then zeros. */
+static enum err merge(struct vault_file *f, struct scratch *s, const struct input *in, uint64_t index, size_t skip,
+	size_t take, size_t len)
+{
+	size_t old = 0;
+
+	if (chunk_len_in(f->size, index) > 0)
+		TRY(file_read_chunk(f, s, index, &old));
+	if (old < len)
+		memset(s->plain + old, 0, len - old);
+	memcpy(s->plain + skip, in->p, take);
+	return ERR_OK;
+}
+
+/* Seal the chunk that in->off lies in to @out, and step behind it. */
+static enum err seal_next(struct vault_file *f, struct scratch *s, struct input *in, uint8_t *out, size_t *ret_stored)
+{
+	const struct chunk_file c = file_chunks(f);
+	uint64_t index = in->off / CHUNK_SIZE;
+	size_t skip = (size_t)(in->off % CHUNK_SIZE);
+	size_t len = chunk_len_in(in->size, index);
+	size_t take = in->len < len - skip ? in->len : len - skip;
+	const uint8_t *plain = in->p;
+
+	if (take < len) {
+		TRY(merge(f, s, in, index, skip, take, len));
+		plain = s->plain;
+	}
+	TRY(chunk_seal(s->cipher, &c, &f->nonce, index, plain, len, out));
+	in->off += take;
+	in->p += take;
+	in->len -= take;
+	*ret_stored = len + CHUNK_OVERHEAD;
+	return ERR_OK;
+}
+
+/* Seal up to a batch behind the first @used bytes of s->stored; *ret_used counts them too. */
+static enum err seal_batch(struct vault_file *f, struct scratch *s, struct input *in, size_t used, size_t *ret_used)
+{
+	for (unsigned i = 0; i < BATCH_CHUNKS && in->len > 0; i++) {
+		size_t stored;
+
+		TRY(seal_next(f, s, in, s->stored + used, &stored));
+		used += stored;
+	}
+	*ret_used = used;
+	return ERR_OK;
+}
+
+/*
+ * A write that stopped inside a chunk leaves one that is neither old nor new. Once more, for the rest of that chunk: the cause may
+ * have passed, and a chunk that was written before has its place on the disk.
+ */
+static int finish_torn(struct vault_file *f, const uint8_t *stored, size_t len, uint64_t off, size_t done)
+{
+	size_t end = (done / CHUNK_STORED + 1) * CHUNK_STORED;
+
+	if (done % CHUNK_STORED == 0)
+		return 0;
+	end = end < len ? end : len;
+	return write_all(f->v->lower, f->fd, stored + done, end - done, off + done, &done);
+}
+
+enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len,
+	uint64_t size, int *ret_torn)
+{
+	struct input in = {off, buf, len, size};
+
+	*ret_torn = 0;
+	while (in.len > 0) {
+		uint64_t at = chunk_offset(in.off / CHUNK_SIZE, f->v->desc.header_length);
+		size_t used, done;
+
+		TRY(seal_batch(f, s, &in, 0, &used));
+		if (write_all(f->v->lower, f->fd, s->stored, used, at, &done) != 0) {
+			enum err e = err_system("writing a file of the vault");
+
+			*ret_torn = finish_torn(f, s->stored, used, at, done) != 0;
+			return e;
+		}
+	}
+	return ERR_OK;
+}
+
+/* ---- Inside the file ---- */
+
+/* Where holes may be, room is asked for first: a full disk shows before anything is overwritten. */
+static enum err reserve(struct vault_file *f, uint64_t off, size_t len)
+{
+	const struct lower *l = f->v->lower;
+	size_t header = f->v->desc.header_length;
+	uint64_t start = chunk_offset(off / CHUNK_SIZE, header);
+	uint64_t end = chunk_offset((off + len - 1) / CHUNK_SIZE + 1, header);
+	uint64_t lower_size = chunk_lower_size(f->size, header);
+
+	if (!(f->header.flags & FILE_FLAG_HOLES))
+		return ERR_OK;
+	end = end < lower_size ? end : lower_size;
+	if (l->fallocate(l, f->fd, FALLOC_FL_KEEP_SIZE, (off_t)start, (off_t)(end - start)) != 0 &&
+		(errno == ENOSPC || errno == EDQUOT))
+		return err_system("writing a file of the vault");
+	return ERR_OK;
+}
+
+static enum err write_inside(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len)
+{
+	int torn;
+	enum err e;
+
+	TRY(reserve(f, off, len));
+	e = file_put_chunks(f, s, off, buf, len, f->size, &torn);
+	if (e != ERR_OK && torn)
+		f->broken = 1;
+	return e;
+}
+
+/* ---- Beyond its end ---- */
+
+enum err growth_begin(struct vault_file *f, struct scratch *s, struct growth *g)
+{
+	size_t header = f->v->desc.header_length;
+
+	g->size = f->size;
+	g->flags = f->header.flags;
+	g->tail_len = (size_t)(f->size % CHUNK_SIZE);
+	if (g->tail_len == 0)
+		return ERR_OK;
+	g->tail_len += CHUNK_OVERHEAD;
+	return file_pread(f, s->undo, g->tail_len, chunk_offset(f->size / CHUNK_SIZE, header));
+}
+
+void growth_undo(struct vault_file *f, struct scratch *s, const struct growth *g)
+{
+	const struct lower *l = f->v->lower;
+	size_t header = f->v->desc.header_length;
+	uint64_t tail = chunk_offset(g->size / CHUNK_SIZE, header);
+	int failed = 0;
+	size_t done;
+
+	f->size = g->size;
+	/* Invariant 2: the header first, it must not claim more than will be left. */
+	if (f->header.size != g->size || f->header.flags != g->flags)
+		failed |= file_put_header(f, g->size, g->flags) != ERR_OK;
+	if (g->tail_len > 0)
+		failed |= write_all(l, f->fd, s->undo, g->tail_len, tail, &done) != 0;
+	failed |= l->ftruncate(l, f->fd, (off_t)chunk_lower_size(g->size, header)) != 0;
+	if (failed)
+		f->broken = 1;
+}
+
+/* From the old last chunk on; then what lies before it, which needs no more room. */
+static enum err put_growing(
+	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, uint64_t old_size)
+{
+	uint64_t border = old_size / CHUNK_SIZE * CHUNK_SIZE;
+	size_t before = off < border ? (size_t)(border - off) : 0;
+	uint64_t size = off + len;
+	int torn;
+
+	if (off > f->size)
+		TRY(file_extend(f, s, off));
+	TRY(file_put_chunks(f, s, off + before, buf + before, len - before, size, &torn));
+	f->size = size;
+	return file_put_header(f, size, f->header.flags);
+}
+
+static enum err write_growing(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len)
+{
+	struct growth g;
+	enum err e;
+
+	TRY(growth_begin(f, s, &g));
+	e = put_growing(f, s, off, buf, len, g.size);
+	if (e != ERR_OK) {
+		int errnum = err_errno();
+
+		growth_undo(f, s, &g);
+		err_set_errno(errnum);
+		return e;
+	}
+	if (off < g.size / CHUNK_SIZE * CHUNK_SIZE)
+		return write_inside(f, s, off, buf, (size_t)(g.size / CHUNK_SIZE * CHUNK_SIZE - off));
+	return ERR_OK;
+}
+
+/* ---- A file's first bytes: header and chunks in one write ---- */
+
+static enum err write_first_batch(struct vault_file *f, struct scratch *s, const uint8_t *buf, size_t len)
+{
+	const struct lower *l = f->v->lower;
+	size_t header = f->v->desc.header_length;
+	struct input in = {0, buf, len, len};
+	size_t used, done;
+
+	f->header.size = len;
+	f->header.session = f->v->session;
+	TRY(file_header_encode(&f->header, &f->keys->header, s->stored, header));
+	TRY(seal_batch(f, s, &in, header, &used));
+	if (write_all(l, f->fd, s->stored, used, 0, &done) != 0) {
+		enum err e = err_system("writing a file of the vault");
+
+		if (done > 0 && l->ftruncate(l, f->fd, 0) != 0)
+			f->broken = 1;
+		return e;
+	}
+	f->state = FILE_LOADED;
+	f->size = len;
+	return ERR_OK;
+}
+
+static enum err write_first(struct vault_file *f, struct scratch *s, const uint8_t *buf, size_t len)
+{
+	const struct growth nothing = {0};
+	size_t n = len < BATCH_PLAIN ? len : BATCH_PLAIN;
+	enum err e;
+
+	TRY(write_first_batch(f, s, buf, n));
+	if (n == len)
+		return ERR_OK;
+	e = write_growing(f, s, n, buf + n, len - n);
+	if (e != ERR_OK) {
+		int errnum = err_errno();
+
+		growth_undo(f, s, &nothing);
+		err_set_errno(errnum);
+	}
+	return e;
+}
+
+static enum err write_locked(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len)
+{
+	TRY(file_ready_to_change(f, s, off == 0));
+	if (f->state == FILE_FRESH)
+		return write_first(f, s, buf, len);
+	if (off + len > f->size)
+		return write_growing(f, s, off, buf, len);
+	return write_inside(f, s, off, buf, len);
+}
+
+enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, size_t len)
+{
+	struct scratch *s;
+	enum err e;
+
+	if (len == 0)
+		return ERR_OK;
+	if (off > CHUNK_MAX_FILE_SIZE || len > CHUNK_MAX_FILE_SIZE - off)
+		return fail_with(EFBIG, "a file can have 2^62 bytes");
+	TRY(scratch_get(f->v->aead, &s));
+	pthread_rwlock_wrlock(&f->lock);
+	e = write_locked(f, s, off, buf, len);
+	pthread_rwlock_unlock(&f->lock);
+	return e;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/vault_internal.h"
+#include "fs/vault/pin.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void target_self(struct vault *v, int fd, struct target *t)
+{
+	t->v = v;
+	t->l = v->lower;
+	t->fd = fd;
+	t->name = "";
+	t->at = AT_EMPTY_PATH;
+	t->lower.full_len = 0;
+}
+
+static enum err encode_name(struct vault_object o, enum target_use use, struct target *t)
+{
+	enum err e = name_encode(t->v->names, &o.dir->names, o.name, o.len, &t->lower);
+
+	if (e == ERR_LIMIT)
+		return fail_with(ENAMETOOLONG, "the name is longer than 255 bytes");
+	if (e == ERR_USAGE)
+		return use == TARGET_FIND ? fail_with(ENOENT, "a name that belongs to the vault itself")
+					  : fail_with(EPERM, "a name that belongs to the vault itself");
+	return e;
+}
+
+enum err target_of(struct vault_object o, enum target_use use, struct target *t)
+{
+	if (!o.dir) {
+		struct vault *v = pin_vault(o.pin);
+
+		if (!v)
+			return fail_with(EBADF, "not a pinned inode");
+		target_self(v, o.pin, t);
+		return ERR_OK;
+	}
+	target_self(o.dir->v, o.dir->fd, t);
+	if (!o.name)
+		return ERR_OK;
+	t->name = t->lower.name;
+	t->at = AT_SYMLINK_NOFOLLOW;
+	return encode_name(o, use, t);
+}
+
+enum err target_entry(struct vault_object o, enum target_use use, struct target *t)
+{
+	if (!o.dir || !o.name)
+		return fail_with(EBUSY, "this has no name that could change");
+	return target_of(o, use, t);
+}
+
+enum err target_change(struct vault_object o, enum target_use use, struct target *t)
+{
+	TRY(target_entry(o, use, t));
+	return writable_vault(t->v);
+}
+
+void stat_to_plain(const struct vault *v, struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		st->st_size = (off_t)chunk_plain_size((uint64_t)st->st_size, v->desc.header_length, NULL);
+	else if (S_ISLNK(st->st_mode))
+		st->st_size = (off_t)name_target_size((uint64_t)st->st_size);
+}
+
+enum err target_stat(const struct target *t, struct stat *ret)
+{
+	struct stat st;
+
+	if (t->l->fstatat(t->l, t->fd, t->name, &st, t->at) != 0)
+		return fail_errno("stat");
+	stat_to_plain(t->v, &st);
+	*ret = st;
+	return ERR_OK;
+}
+
+void fd_path(int fd, char out[FD_PATH_SIZE])
+{
+	snprintf(out, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+void target_path(const struct target *t, char out[TARGET_PATH_SIZE])
+{
+	snprintf(out, TARGET_PATH_SIZE, *t->name ? "/proc/self/fd/%d/%s" : "/proc/self/fd/%d", t->fd, t->name);
+}
+
+enum err vault_stat(struct vault_object o, struct stat *ret)
+{
+	struct target t;
+
+	TRY(target_of(o, TARGET_FIND, &t));
+	return target_stat(&t, ret);
+}
+
+/* Linux gives what is made in a set-group-ID directory that directory's group. */
+static int inherits_group(const struct target *t, int *ret)
+{
+	struct stat st;
+
+	if (t->l->fstat(t->l, t->fd, &st) != 0)
+		return -1;
+	*ret = (st.st_mode & S_ISGID) != 0;
+	return 0;
+}
+
+enum err target_own(const struct target *t, struct vault_owner owner, mode_t mode)
+{
+	int inherits;
+
+	assert(*t->name);
+	if (!owner.set || (owner.uid == geteuid() && owner.gid == getegid()))
+		return ERR_OK;
+	if (inherits_group(t, &inherits) != 0 ||
+		t->l->fchownat(t->l, t->fd, t->name, owner.uid, inherits ? (gid_t)-1 : owner.gid, t->at) != 0)
+		return fail_errno("giving a new entry to its owner");
+	if (S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) && t->l->fchmodat(t->l, t->fd, t->name, mode & 07777) != 0)
+		return fail_errno("setting the mode of a new entry");
+	return ERR_OK;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/vault_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* .signetfs/: the lock and the list of sessions. */
+
+static ssize_t read_all(const struct lower *l, int fd, void *buf, size_t size)
+{
+	size_t used = 0;
+
+	while (used < size) {
+		ssize_t n = l->pread(l, fd, (uint8_t *)buf + used, size - used, (off_t)used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		used += (size_t)n;
+	}
+	return (ssize_t)used;
+}
+
+enum err state_read(const struct lower *l, int dirfd, const char *name, void *buf, size_t size, size_t *ret_len)
+{
+	int fd = l->openat(l, dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+	enum err e = ERR_OK;
+	ssize_t n;
+
+	if (fd < 0 && errno == ENOENT)
+		return err_fail(ERR_NOT_FOUND, "%s is missing", name);
+	if (fd < 0)
+		return err_system("opening %s", name);
+	n = read_all(l, fd, buf, size);
+	if (n < 0)
+		e = err_system("reading %s", name);
+	l->close(l, fd);
+	TRY(e);
+	*ret_len = (size_t)n;
+	return ERR_OK;
+}
+
+static enum err write_new(struct vault *v, int dirfd, const char *name, const void *buf, size_t len)
+{
+	const struct lower *l = v->lower;
+	int fd = l->openat(l, dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	enum err e = ERR_OK;
+	size_t done;
+
+	if (fd < 0)
+		return err_system("writing %s of the vault %s", name, v->path);
+	if (write_all(l, fd, buf, len, 0, &done) != 0 || l->fsync(l, fd) != 0)
+		e = err_system("writing %s of the vault %s", name, v->path);
+	l->close(l, fd);
+	return e;
+}
+
+enum err state_replace(struct vault *v, int dirfd, const char *name, const void *buf, size_t len)
+{
+	const struct lower *l = v->lower;
+	char tmp[96];
+	enum err e;
+
+	snprintf(tmp, sizeof(tmp), "%s.new", name);
+	e = write_new(v, dirfd, tmp, buf, len);
+	if (e == ERR_OK && (l->renameat2(l, dirfd, tmp, dirfd, name, 0) != 0 || l->fsync(l, dirfd) != 0))
+		e = err_system("replacing %s of the vault %s", name, v->path);
+	if (e != ERR_OK)
+		l->unlinkat(l, dirfd, tmp, 0);
+	return e;
+}
+
+/* ---- The lock: flock, which ends with its holder, so a stale file locks nobody out ---- */
+
+static enum err fail_locked(struct vault *v, int fd)
+{
+	char text[400];
+	ssize_t n = read_all(v->lower, fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return err_fail(ERR_BUSY, "the vault %s is in use: %s. Unmount it there first.", v->path,
+		*text ? text : "its lock is held by an unknown process");
+}
+
+static void write_holder(struct vault *v, const char *holder)
+{
+	char host[65] = "unknown", text[400];
+	size_t done;
+	int n;
+
+	gethostname(host, sizeof(host) - 1);
+	n = snprintf(text, sizeof(text), "pid %d, host %s, %s\n", (int)getpid(), host, holder ? holder : "a program");
+	if (n >= (int)sizeof(text))
+		n = sizeof(text) - 1;
+	/* For people only; what counts is the lock. */
+	if (v->lower->ftruncate(v->lower, v->lock_fd, 0) == 0)
+		(void)write_all(v->lower, v->lock_fd, text, (size_t)n, 0, &done);
+}
+
+static int open_lock(struct vault *v)
+{
+	const struct lower *l = v->lower;
+	int fd = v->read_only
+			 ? -1
+			 : l->openat(l, v->state_fd, STATE_LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || !v->read_only)
+		return fd;
+	return l->openat(l, v->state_fd, STATE_LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+}
+
+enum err state_lock(struct vault *v, const char *holder)
+{
+	int fd;
+
+	/* Who only reads a vault that has no state (a copy on read-only media) has nothing to lock against. */
+	if (v->state_fd < 0 && v->read_only)
+		return ERR_OK;
+	fd = open_lock(v);
+	if (fd < 0 && v->read_only && errno == ENOENT)
+		return ERR_OK;
+	if (fd < 0)
+		return err_system("opening the lock of the vault %s", v->path);
+	if (flock(fd, (v->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+		enum err e = errno == EWOULDBLOCK ? fail_locked(v, fd) : err_system("locking the vault %s", v->path);
+
+		v->lower->close(v->lower, fd);
+		return e;
+	}
+	v->lock_fd = fd;
+	if (!v->read_only)
+		write_holder(v, holder);
+	return ERR_OK;
+}
+
+/* ---- Sessions ---- */
+
+enum err state_load_sessions(struct vault *v)
+{
+	uint8_t buf[SESSIONS_MAX_SIZE + 1];
+	size_t len;
+	enum err e;
+
+	/* Without a list no session counts as unclean: the strict side, and reading is all that is possible then. */
+	if (v->state_fd < 0)
+		return ERR_OK;
+	e = state_read(v->lower, v->state_fd, SESSIONS_NAME, buf, sizeof(buf), &len);
+	if (e == ERR_NOT_FOUND && v->read_only)
+		return ERR_OK;
+	if (e == ERR_OK)
+		e = sessions_decode(buf, len, v->key, v->desc.volume_id, &v->sessions);
+	if (e == ERR_NOT_FOUND || e == ERR_FORMAT || e == ERR_TAMPERED)
+		return err_wrap(err_fail(ERR_VAULT, "%s", err_text(e)),
+			"the list of sessions, " STATE_DIR_NAME "/" SESSIONS_NAME
+			", of the vault %s is damaged; put it back from a backup, or open the vault without it, for "
+			"reading only",
+			v->path);
+	return e;
+}
+
+enum err state_save_sessions(struct vault *v)
+{
+	uint8_t buf[SESSIONS_MAX_SIZE];
+	size_t len;
+
+	TRY(sessions_encode(&v->sessions, v->key, v->desc.volume_id, buf, &len));
+	return state_replace(v, v->state_fd, SESSIONS_NAME, buf, len);
+}
+
+enum err state_begin_session(struct vault *v)
+{
+	if (v->read_only)
+		return ERR_OK;
+	v->session = sessions_begin(&v->sessions);
+	return state_save_sessions(v);
+}
+
+/* Clean means that everything of it is on the disk: the sync comes first, and any doubt leaves the session on the list. */
+enum err state_end_session(struct vault *v)
+{
+	if (v->read_only)
+		return ERR_OK;
+	if (v->lower->syncfs(v->lower, v->top_fd) != 0)
+		return err_system("syncing the vault %s", v->path);
+	if (atomic_load(&v->headerless))
+		return ERR_OK;
+	sessions_end_clean(&v->sessions, v->session);
+	return state_save_sessions(v);
+}
