@@ -16,7 +16,12 @@ static enum err key_arn_of(struct engine *engine, const char *text, char ret[ENG
 		snprintf(name.region, sizeof(name.region), "%s", engine->region);
 	}
 	if (name.kind == NAME_ALIAS || name.kind == NAME_ALIAS_ARN) {
-		TRY(store_alias_find(engine->store, name.account, name.region, name.alias, &alias));
+		enum err e = store_alias_find(engine->store, name.account, name.region, name.alias, &alias);
+
+		if (e == ERR_NOT_FOUND)
+			return err_fail(e, "there is no alias %s in account %s, region %s", name.alias, name.account,
+				name.region);
+		TRY(e);
 		memcpy(name.id, alias.key_id, sizeof(name.id));
 		name.multi_region = alias.key_multi_region;
 	}

@@ -17,6 +17,8 @@
  */
 enum { VERIFIER_SIZE = KEY_SIZE + SHA256_SIZE };
 
+#define CHECKPOINT_RETRY (60 * CLOCK_SECOND)
+
 static enum err derive(const uint8_t key[KEY_SIZE], const uint8_t id[UUID_SIZE], const char *label, uint8_t *ret)
 {
 	return kdf_hkdf(key, KEY_SIZE, id, UUID_SIZE, label, strlen(label), ret, KEY_SIZE);
@@ -143,6 +145,7 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 		return ERR_NO_MEMORY;
 	engine->clock = config->clock != NULL ? config->clock : clock_system();
 	engine->reporter = config->reporter;
+	engine->checkpoint_owed = 1;
 	snprintf(engine->region, sizeof(engine->region), "%s",
 		config->region != NULL && config->region[0] != '\0' ? config->region : ENGINE_DEFAULT_REGION);
 	e = unlock(engine, config);
@@ -202,23 +205,26 @@ static enum err delete_one(struct engine *engine, uint64_t now, int *ret_done)
 	return store_txn_commit(&txn);
 }
 
-/* The log still holds the sealed material of what was deleted until it is checkpointed and cut. */
 static enum err delete_due(struct engine *engine, uint64_t now)
 {
-	int done = 0, deleted = 0;
-	enum err e;
+	for (;;) {
+		int done;
 
-	for (;; deleted++) {
 		TRY(delete_one(engine, now, &done));
 		if (done)
-			break;
+			return ERR_OK;
+		engine->checkpoint_owed = 1;
 	}
-	if (deleted == 0)
-		return ERR_OK;
-	e = store_checkpoint(engine->store);
-	if (e != ERR_OK)
-		report(engine->reporter, REPORT_WARNING, "after deleting keys: %s", err_text(e));
-	return ERR_OK;
+}
+
+/*
+ * The log still holds the sealed material of what was deleted until it is merged and cut, which another process's reader can
+ * hold up. Owed at the start too: whoever deleted last may have been killed in between.
+ */
+static void pay_checkpoint(struct engine *engine)
+{
+	if (engine->checkpoint_owed && store_checkpoint(engine->store) == ERR_OK)
+		engine->checkpoint_owed = 0;
 }
 
 enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
@@ -228,5 +234,9 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	TRY(rotation_run_due(engine, now));
 	TRY(delete_due(engine, now));
 	material_cache_prune(engine);
-	return store_key_next_due(engine->store, ret_next_due);
+	pay_checkpoint(engine);
+	TRY(store_key_next_due(engine->store, ret_next_due));
+	if (engine->checkpoint_owed && *ret_next_due > now + CHECKPOINT_RETRY)
+		*ret_next_due = now + CHECKPOINT_RETRY;
+	return ERR_OK;
 }

@@ -35,6 +35,7 @@ struct engine {
 	struct engine_secrets *secrets;
 	struct material_cache *cache;
 	struct audit_queue *audit;
+	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */
 };
 
 struct operation;

@@ -45,11 +45,15 @@ static enum err encrypt_under(struct call *call, const struct store_key *key, co
 	struct cmk_key material AUTO_WIPE;
 	uint8_t *context AUTO_FREE = NULL;
 	size_t context_len;
+	enum err e;
 
 	memcpy(header.key, key->id, UUID_SIZE);
 	memcpy(header.backing, key->current, UUID_SIZE);
 	TRY(context_encode(json_object_get(call->request, context_member), &context, &context_len));
-	TRY(material_load(call->engine, key, key->current, &material));
+	e = material_load(call->engine, key, key->current, &material);
+	if (e == ERR_NOT_FOUND) /* deleted since it was looked up */
+		return resolve_key_missing(key);
+	TRY(e);
 	return blob_seal(call->engine->secrets->blob_header, &material, &header, context, context_len, in, len, blob);
 }
 

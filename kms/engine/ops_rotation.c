@@ -19,15 +19,20 @@ void rotation_enable(struct store_key *key, uint32_t days, uint64_t now)
 }
 
 /* "uns" of the state table: material that this KMS did not make cannot be made anew by it. */
-static enum err require_rotatable(const struct call *call)
+static enum err require_origin(const struct call *call, const char *origin)
 {
 	char arn[ENGINE_ARN_SIZE];
 
-	if (strcmp(call->key.spec, "SYMMETRIC_DEFAULT") == 0 && strcmp(call->key.origin, "AWS_KMS") == 0)
+	if (strcmp(call->key.spec, "SYMMETRIC_DEFAULT") == 0 && strcmp(call->key.origin, origin) == 0)
 		return ERR_OK;
 	names_key_arn(&call->key, arn);
 	return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "%s is not supported for %s: key spec %s, origin %s.",
 		call->op->name, arn, call->key.spec, call->key.origin);
+}
+
+static enum err require_rotatable(const struct call *call)
+{
+	return require_origin(call, "AWS_KMS");
 }
 
 enum err op_enable_key_rotation(struct call *call)
@@ -106,7 +111,8 @@ enum err op_list_key_rotations(struct call *call)
 	int64_t after;
 	json_t *list;
 
-	TRY(require_rotatable(call));
+	/* Imported material has its list too; there its own origin is right by definition. */
+	TRY(require_origin(call, call->key.origin));
 	TRY(marker_read_row(call, &after));
 	rows = calloc(limit + 1, sizeof(*rows));
 	if (rows == NULL)

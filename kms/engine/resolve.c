@@ -14,6 +14,14 @@ static enum err invalid(const struct call *call, const char *text)
 	return err_fail(ERR_KMS_NOT_FOUND, "Invalid keyId '%.*s'", SHOWN_MAX, text);
 }
 
+enum err resolve_key_missing(const struct store_key *key)
+{
+	char arn[ENGINE_ARN_SIZE];
+
+	names_key_arn(key, arn);
+	return err_fail(ERR_KMS_NOT_FOUND, "Key '%s' does not exist", arn);
+}
+
 enum err resolve_alias_missing(const char *region, const char *account, const char *alias)
 {
 	char arn[NAMES_ALIAS_ARN_SIZE];

@@ -10,6 +10,9 @@
  */
 enum err resolve_key(struct call *call, const char *text, struct store_key *ret);
 
+/** "Key 'ARN' does not exist" */
+enum err resolve_key_missing(const struct store_key *key);
+
 /** "Alias ARN is not found." */
 enum err resolve_alias_missing(const char *region, const char *account, const char *alias);
 

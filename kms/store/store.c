@@ -36,6 +36,9 @@ static enum err fill(const char *path, const struct store_item *items, size_t co
 		query_bind_blob(&q, 1, items[i].p, items[i].len);
 		e = query_run(&q, NULL);
 	}
+	/* The mode stays with the file, so that processes that open it at once need not agree to switch it. */
+	if (e == ERR_OK)
+		e = db_exec(&store.write, "PRAGMA journal_mode = WAL");
 	db_close(&store.write);
 	return e;
 }

@@ -86,6 +86,20 @@ static void create_key_refuses_what_it_cannot_honour(void **state)
 		"{'Tags':[{'TagKey':'x','TagValue':''},{'TagKey':'x','TagValue':'y'}]}");
 }
 
+static void fifty_tags_and_no_more(void **state)
+{
+	struct keystore *k = *state;
+	char tags[4096] = "";
+	size_t used = 0;
+
+	for (int i = 0; i < 50; i++)
+		used += (size_t)snprintf(
+			tags + used, sizeof(tags) - used, "%s{'TagKey':'t%d','TagValue':''}", i > 0 ? "," : "", i);
+	keystore_do(k, "CreateKey", "{'Tags':[%s]}", tags);
+	keystore_fails(k, ERR_KMS_LIMIT_EXCEEDED, "A key may have at most 50 tags.", "CreateKey",
+		"{'Tags':[%s,{'TagKey':'one more','TagValue':''}]}", tags);
+}
+
 static void create_key_takes_only_the_default_policy(void **state)
 {
 	struct keystore *k = *state;
@@ -286,6 +300,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keystore_setup, keystore_teardown)
 		TEST(create_key_answers_all_metadata),
 		TEST(create_key_refuses_what_it_cannot_honour),
+		TEST(fifty_tags_and_no_more),
 		TEST(create_key_takes_only_the_default_policy),
 		TEST(a_key_answers_to_four_names),
 		TEST(unknown_names_are_told_apart),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include "kms/base/random.h"
 #include "tests/support/keystore.h"
 
 /*
@@ -168,12 +169,59 @@ static void a_refused_change_changes_nothing(void **state)
 	json_decref(body);
 }
 
+/* A key that this version would not make, straight into the store: of another usage or with imported material. */
+static void insert_foreign(
+	struct keystore *k, const char *usage, const char *origin, char ret_id[64], char ret_arn[256])
+{
+	struct store_key key = {.state = KEY_ENABLED, .created = KEYSTORE_WALL};
+	struct store *store = keystore_store(k);
+
+	random_uuid(key.id);
+	snprintf(key.account, sizeof(key.account), KEYSTORE_ACCOUNT);
+	snprintf(key.region, sizeof(key.region), KEYSTORE_REGION);
+	snprintf(key.spec, sizeof(key.spec), "SYMMETRIC_DEFAULT");
+	snprintf(key.usage, sizeof(key.usage), "%s", usage);
+	snprintf(key.origin, sizeof(key.origin), "%s", origin);
+	assert_int_equal(store_key_insert(store, &key, "", &key.row), ERR_OK);
+	store_close(store);
+	encode_uuid(key.id, ret_id);
+	snprintf(ret_arn, 256, "arn:aws:kms:" KEYSTORE_REGION ":" KEYSTORE_ACCOUNT ":key/%s", ret_id);
+}
+
+static void imported_material_does_not_rotate(void **state)
+{
+	static const char *const operations[] = {
+		"EnableKeyRotation", "DisableKeyRotation", "GetKeyRotationStatus", "RotateKeyOnDemand"};
+	struct keystore *k = *state;
+	char id[64], arn[256];
+
+	insert_foreign(k, "ENCRYPT_DECRYPT", "EXTERNAL", id, arn);
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, NULL, operations[i], "{'KeyId':'%s'}", id);
+	keystore_do(k, "ListKeyRotations", "{'KeyId':'%s'}", id);
+}
+
+static void a_key_for_signing_does_not_encrypt(void **state)
+{
+	struct keystore *k = *state;
+	char id[64], arn[256], message[400];
+
+	insert_foreign(k, "SIGN_VERIFY", "AWS_KMS", id, arn);
+	snprintf(message, sizeof(message), "%s key usage is SIGN_VERIFY which is not valid for Encrypt.", arn);
+	keystore_fails(k, ERR_KMS_INVALID_KEY_USAGE, message, "Encrypt", "{'KeyId':'%s','Plaintext':'aGVsbG8='}", id);
+	snprintf(message, sizeof(message), "%s key usage is SIGN_VERIFY which is not valid for GenerateDataKey.", arn);
+	keystore_fails(
+		k, ERR_KMS_INVALID_KEY_USAGE, message, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", id);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_cell, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(the_messages_name_key_and_state, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(a_refused_change_changes_nothing, keystore_setup, keystore_teardown),
+		cmocka_unit_test_setup_teardown(imported_material_does_not_rotate, keystore_setup, keystore_teardown),
+		cmocka_unit_test_setup_teardown(a_key_for_signing_does_not_encrypt, keystore_setup, keystore_teardown),
 	};
 
 	return cmocka_run_group_tests_name("engine_states", tests, NULL, NULL);

@@ -85,6 +85,29 @@ static void creation_is_private_and_never_overwrites(void **state)
 	rmdir(nested);
 }
 
+static void note(void *context, enum report_level level, const char *text)
+{
+	assert_int_equal(level, REPORT_WARNING);
+	snprintf(context, 512, "%s", text);
+}
+
+static void a_keystore_that_others_can_read_is_reported(void **state)
+{
+	struct keystore *k = *state;
+	char said[512] = "";
+	const struct reporter reporter = {note, said};
+	const struct engine_config config = {.keystore = k->path, .root_key = &k->root, .reporter = &reporter};
+	struct engine *engine;
+
+	assert_int_equal(engine_open(&config, &engine), ERR_OK);
+	engine_close(engine);
+	assert_string_equal(said, "");
+	assert_int_equal(chmod(k->path, 0640), 0);
+	assert_int_equal(engine_open(&config, &engine), ERR_OK);
+	engine_close(engine);
+	assert_non_null(strstr(said, "chmod 600"));
+}
+
 static void root_params_need_no_key(void **state)
 {
 	struct keystore *k = *state;
@@ -367,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keystore_setup, keystore_teardown)
 		TEST(creation_is_private_and_never_overwrites),
+		TEST(a_keystore_that_others_can_read_is_reported),
 		TEST(root_params_need_no_key),
 		TEST(a_wrong_root_key_is_not_damage),
 		TEST(damage_is_not_a_wrong_root_key),

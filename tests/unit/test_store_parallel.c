@@ -165,6 +165,42 @@ static void another_engine_sees_a_change_at_once(void **state)
 	engine_close(other);
 }
 
+/* A keystore that nobody has opened yet, opened by many at once, again and again. */
+static void many_processes_open_and_close(void **state)
+{
+	struct keystore *k = *state;
+	char fresh[160];
+	pid_t pids[6];
+
+	snprintf(fresh, sizeof(fresh), "%s/fresh.db", k->dir);
+	assert_int_equal(engine_create(fresh, &k->root, "", 0), ERR_OK);
+	for (int p = 0; p < 6; p++) {
+		pids[p] = fork();
+		assert_true(pids[p] >= 0);
+		if (pids[p] == 0) {
+			for (int i = 0; i < 15; i++) {
+				struct keystore copy = *k;
+				struct engine *engine;
+
+				snprintf(copy.path, sizeof(copy.path), "%s/fresh.db", k->dir);
+				engine = open_in_child(&copy);
+				if (engine == NULL ||
+					call(engine, &k->caller, "CreateKey", NULL, NULL, NULL, NULL) != ERR_OK)
+					_exit(1);
+				engine_close(engine);
+			}
+			_exit(0);
+		}
+	}
+	for (int p = 0; p < 6; p++) {
+		int status;
+
+		assert_int_equal(waitpid(pids[p], &status, 0), pids[p]);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
+	unlink(fresh);
+}
+
 /* ---- kill -9 ---- */
 
 /* Make keys and tell the parent each id only once the call has answered. */
@@ -241,6 +277,7 @@ int main(void)
 		TEST(threads_lose_no_update),
 		TEST(processes_lose_no_update),
 		TEST(another_engine_sees_a_change_at_once),
+		TEST(many_processes_open_and_close),
 		TEST(kill_9_loses_no_acknowledged_change),
 	};
 
