@@ -110,7 +110,7 @@ static int parameter_order(const void *left, const void *right)
 
 static enum err put_query(struct text *out, const char *query)
 {
-	struct parameter list[SIGV4_MAX_PARAMETERS];
+	struct parameter list[SIGV4_MAX_PARAMETERS] = {{NULL, 0}};
 	size_t n = 0;
 
 	while (*query) {

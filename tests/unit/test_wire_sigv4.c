@@ -178,9 +178,9 @@ static void test_clock_window(void **state)
 	assert_string_equal(err_text(ERR_KMS_SIGNATURE_MISMATCH),
 		"Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T124101Z - 5 min.)");
 	assert_int_equal(check(&r, SECRET, WALL - 301 * CLOCK_SECOND), ERR_KMS_SIGNATURE_MISMATCH);
-	assert_string_equal(
-		err_text(ERR_KMS_SIGNATURE_MISMATCH), "Signature not yet current: 20150830T123600Z is still later than "
-						      "20150830T123559Z (20150830T123059Z + 5 min.)");
+	assert_string_equal(err_text(ERR_KMS_SIGNATURE_MISMATCH),
+		"Signature not yet current: 20150830T123600Z is still later than "
+		"20150830T123559Z (20150830T123059Z + 5 min.)");
 }
 
 #define AUTH(credential, list, signature)                                                                              \
