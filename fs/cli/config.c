@@ -43,24 +43,34 @@ struct source {
 	char *value[CLI_SET_COUNT];
 };
 
+/* Only secrets live in secret memory: that is empty in a forked child, which needs the rest to start the agent. */
+static void drop(char **slots, int which)
+{
+	if (settings[which].is_secret)
+		secret_free(slots[which]);
+	else
+		free(slots[which]);
+	slots[which] = NULL;
+}
+
 static void source_free(struct source *s)
 {
 	for (int i = 0; i < CLI_SET_COUNT; i++)
-		secret_free(s->value[i]);
+		drop(s->value, i);
 }
 #define AUTO_SOURCE __attribute__((cleanup(source_free)))
 
-static enum err put(char **slot, const char *a, const char *b)
+static enum err put(char **slots, int which, const char *a, const char *b)
 {
 	size_t la = strlen(a), lb = strlen(b);
-	char *copy = secret_alloc(la + lb + 1);
+	char *copy = settings[which].is_secret ? secret_alloc(la + lb + 1) : calloc(1, la + lb + 1);
 
 	if (!copy)
-		return err_fail(ERR_NO_MEMORY, "out of locked memory for settings");
+		return err_fail(ERR_NO_MEMORY, "out of memory for settings");
 	memcpy(copy, a, la);
 	memcpy(copy + la, b, lb);
-	secret_free(*slot);
-	*slot = copy;
+	drop(slots, which);
+	slots[which] = copy;
 	return ERR_OK;
 }
 
@@ -77,7 +87,7 @@ static const char *home_directory(void)
 }
 
 /* A leading "~/", also behind "keyfile:" and its like, where a shell would not expand it. */
-static enum err put_expanded(char **slot, const char *text)
+static enum err put_expanded(char **slots, int which, const char *text)
 {
 	static const char *const prefixes[] = {"", "keyfile:", "passfile:", "unix:"};
 	char head[PATH_SIZE];
@@ -88,9 +98,9 @@ static enum err put_expanded(char **slot, const char *text)
 		if (strncmp(text, prefixes[i], len) != 0 || strncmp(text + len, "~/", 2) != 0)
 			continue;
 		snprintf(head, sizeof(head), "%s%s", prefixes[i], home_directory());
-		return put(slot, head, text + len + 1);
+		return put(slots, which, head, text + len + 1);
 	}
-	return put(slot, "", text);
+	return put(slots, which, "", text);
 }
 
 static enum err check_private(const char *file, const char *name)
@@ -118,7 +128,7 @@ static enum err take_value(struct source *source, int which, const char *value)
 			ERR_CONFIG, "%s = %s: write an absolute path, or one that starts with ~/", s->name, value);
 	if (s->is_secret)
 		TRY(check_private(source->file, s->name));
-	return put_expanded(&source->value[which], value);
+	return put_expanded(source->value, which, value);
 }
 
 static enum err on_pair(void *context, const char *section, const char *name, const char *value, unsigned line)
@@ -144,14 +154,12 @@ static void merge(struct cli_settings *s, struct source *source)
 	static const enum cli_setting credentials[] = {
 		CLI_SET_ACCESS_KEY_ID, CLI_SET_SECRET_ACCESS_KEY, CLI_SET_SESSION_TOKEN};
 
-	for (size_t i = 0; source->value[CLI_SET_ACCESS_KEY_ID] && i < 3; i++) {
-		secret_free(s->value[credentials[i]]);
-		s->value[credentials[i]] = NULL;
-	}
+	for (size_t i = 0; source->value[CLI_SET_ACCESS_KEY_ID] && i < 3; i++)
+		drop(s->value, credentials[i]);
 	for (int i = 0; i < CLI_SET_COUNT; i++) {
 		if (!source->value[i])
 			continue;
-		secret_free(s->value[i]);
+		drop(s->value, i);
 		s->value[i] = STEAL(source->value[i]);
 	}
 }
@@ -193,7 +201,7 @@ static enum err read_environment(struct cli_settings *s)
 			const char *value = settings[i].env[n] ? getenv(settings[i].env[n]) : NULL;
 
 			if (value && *value)
-				TRY(put_expanded(&source.value[i], value));
+				TRY(put_expanded(source.value, i, value));
 		}
 	merge(s, &source);
 	return ERR_OK;
@@ -205,9 +213,9 @@ static enum err read_options(struct cli_settings *s)
 
 	for (int i = 0; i < CLI_SET_COUNT; i++)
 		if (s->given[i])
-			TRY(put_expanded(&source.value[i], s->given[i]));
+			TRY(put_expanded(source.value, i, s->given[i]));
 	if (s->insecure_http)
-		TRY(put(&source.value[CLI_SET_INSECURE_HTTP], "yes", ""));
+		TRY(put(source.value, CLI_SET_INSECURE_HTTP, "yes", ""));
 	merge(s, &source);
 	return ERR_OK;
 }
@@ -222,9 +230,9 @@ static enum err fill_defaults(struct cli_settings *s)
 	else
 		snprintf(path, sizeof(path), "%s/.local/share/signetfs/kms.db", home_directory());
 	if (!s->value[CLI_SET_KEYSTORE])
-		TRY(put(&s->value[CLI_SET_KEYSTORE], path, ""));
+		TRY(put(s->value, CLI_SET_KEYSTORE, path, ""));
 	if (!s->value[CLI_SET_ROOT_KEY])
-		TRY(put(&s->value[CLI_SET_ROOT_KEY], "passphrase", ""));
+		TRY(put(s->value, CLI_SET_ROOT_KEY, "passphrase", ""));
 	return ERR_OK;
 }
 
@@ -279,7 +287,7 @@ const char *cli_setting(const struct cli_settings *s, enum cli_setting which)
 enum err cli_settings_for_vault(struct cli_settings *s, const struct descriptor *d)
 {
 	if (d->region[0] && !s->given[CLI_SET_REGION])
-		TRY(put(&s->value[CLI_SET_REGION], d->region, ""));
+		TRY(put(s->value, CLI_SET_REGION, d->region, ""));
 	if (s->value[CLI_SET_ENDPOINT] || !d->endpoint[0] || strcmp(d->endpoint, "agent") == 0)
 		return ERR_OK;
 	return err_fail(ERR_USAGE,
@@ -291,8 +299,6 @@ enum err cli_settings_for_vault(struct cli_settings *s, const struct descriptor 
 
 void cli_settings_free(struct cli_settings *s)
 {
-	for (int i = 0; i < CLI_SET_COUNT; i++) {
-		secret_free(s->value[i]);
-		s->value[i] = NULL;
-	}
+	for (int i = 0; i < CLI_SET_COUNT; i++)
+		drop(s->value, i);
 }

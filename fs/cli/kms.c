@@ -5,8 +5,6 @@ static const struct cli_command local_commands[] = {
 	{"init", cli_kms_init, "make a keystore"},
 	{"serve", cli_kms_serve, "serve the keystore to many clients, over HTTP"},
 	{"agent", cli_kms_agent, NULL}, /* started by other commands */
-	{"serve", cli_kms_serve, "serve the keystore to many clients"},
-	{"agent", cli_kms_agent, NULL},
 	{"create-access-key", cli_kms_create_access_key, "credentials for clients over TCP"},
 	{"list-access-keys", cli_kms_list_access_keys, "the access keys of the keystore"},
 	{"delete-access-key", cli_kms_delete_access_key, "take an access key away"},

@@ -126,7 +126,7 @@ static enum err list(void *context, struct engine *engine)
 	enum err e = print_records(a, engine, &a->filter);
 
 	cli_table_free(a->table);
-	return e;
+	return e == ERR_NOT_FOUND && a->key ? err_fail(e, "there is no key %s", a->key) : e;
 }
 
 /* Filters are checked before the root key is asked for. */

@@ -124,30 +124,33 @@ static const struct cli_option *find_letter(const struct cli_option *table, char
 	return NULL;
 }
 
-static int print_options(const struct cli_option *table)
+enum { HELP_LEFT = 34, HELP_LEFT_SIZE = 128 };
+
+static void print_option(const struct cli_option *o)
 {
-	int shown = 0;
+	char left[HELP_LEFT_SIZE], letter[5] = "    ";
 
-	for (; table && table->name; table++) {
-		char left[80];
-
-		if (!table->help)
-			continue;
-		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", table->letter ? "-" : "",
-			table->letter ? table->letter : ' ', table->letter ? ", " : "   ", table->name,
-			table->type == CLI_FLAG ? "" : " ", table->type == CLI_FLAG ? "" : table->argument);
-		printf("  %-34s %s\n", left, table->help);
-		shown++;
-	}
-	return shown;
+	if (o->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	snprintf(left, sizeof(left), "  %s--%s%s%s", letter, o->name, o->type == CLI_FLAG ? "" : " ",
+		o->type == CLI_FLAG ? "" : o->argument);
+	if (strlen(left) > HELP_LEFT)
+		printf("%s\n%*s  %s\n", left, HELP_LEFT, "", o->help);
+	else
+		printf("%-*s  %s\n", HELP_LEFT, left, o->help);
 }
 
 static int print_help(const struct cli_usage *usage)
 {
+	static const struct cli_option help = {"help", 'h', CLI_FLAG, NULL, NULL, "this help"};
+	const struct cli_option *tables[] = {usage->options, usage->more};
+
 	printf("Usage: %s\n\n%s\n\nOptions:\n", usage->synopsis, usage->summary);
-	print_options(usage->options);
-	print_options(usage->more);
-	puts("      --help                       this help");
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		for (const struct cli_option *o = tables[i]; o && o->name; o++)
+			if (o->help)
+				print_option(o);
+	print_option(&help);
 	return CLI_DONE;
 }
 

@@ -28,9 +28,9 @@ static const char *argument_name(enum verb_type type)
 		[VERB_INTEGER] = "NUMBER",
 		[VERB_BOOLEAN] = "",
 		[VERB_BLOB] = "BASE64|fileb://PATH",
-		[VERB_MAP] = "NAME=VALUE,…",
-		[VERB_LIST] = "WORD…",
-		[VERB_TAGS] = "TagKey=K,TagValue=V…"};
+		[VERB_MAP] = "NAME=VALUE,...",
+		[VERB_LIST] = "WORD...",
+		[VERB_TAGS] = "TagKey=K,TagValue=V..."};
 
 	return names[type];
 }
@@ -180,7 +180,7 @@ static void print_response(const struct given *g, const json_t *response)
 		verb_show(response, stdout);
 		return;
 	}
-	json_dumpf(response, stdout, JSON_INDENT(4));
+	json_dumpf(response, stdout, JSON_INDENT(4) | JSON_REAL_PRECISION(15));
 	putchar('\n');
 }
 

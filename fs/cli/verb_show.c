@@ -148,18 +148,32 @@ static void show_fields(const json_t *object, FILE *out)
 	}
 }
 
+/* A page of a list: its own members ("Truncated") tell nobody anything unless something was left out. */
+static void show_list(const json_t *response, FILE *out)
+{
+	const char *name;
+	json_t *value;
+
+	if (json_is_true(json_object_get(response, "Truncated")))
+		show_fields(response, out);
+	json_object_foreach ((json_t *)(uintptr_t)response, name, value) {
+		if (is_rows(value))
+			show_table(value, out);
+		else if (json_is_array(value))
+			fputs("None.\n", out);
+	}
+}
+
 void verb_show(const json_t *response, FILE *out)
 {
 	const char *name;
 	json_t *value;
-	int only_list = 0;
 
-	json_object_foreach ((json_t *)(uintptr_t)response, name, value)
-		if (json_is_array(value) && strcmp(name, "GrantTokens") != 0)
-			only_list = 1;
-	/* "Truncated: no" under a complete list tells nobody anything. */
-	if (!only_list || json_is_true(json_object_get(response, "Truncated")))
-		show_fields(response, out);
+	if (json_object_get(response, "Truncated")) {
+		show_list(response, out);
+		return;
+	}
+	show_fields(response, out);
 	json_object_foreach ((json_t *)(uintptr_t)response, name, value) {
 		if (json_is_object(value))
 			verb_show(value, out);
