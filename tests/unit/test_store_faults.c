@@ -225,6 +225,7 @@ static void every_failing_write(int code)
 		assert_int_equal(after.rotations, before.rotations + (e == ERR_OK));
 		assert_string_equal(after.key_state, before.key_state);
 		keystore_do(k, "Decrypt", "{'CiphertextBlob':'%s'}", blob);
+		keystore_do(k, "CreateAlias", "{'AliasName':'alias/before','TargetKeyId':'%s'}", id);
 		keystore_reopen(k);
 		after = look(k, id);
 		assert_int_equal(after.rotations, before.rotations + (e == ERR_OK));

@@ -385,6 +385,51 @@ static void swapped_rows_do_not_open(void **state)
 	keystore_do(k, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", b);
 }
 
+static void swapped_generations_do_not_open(void **state)
+{
+	struct keystore *k = *state;
+	char id[64], arn[ENGINE_ARN_SIZE];
+	uint8_t first[128], second[128];
+
+	keystore_new_key(k, id, arn);
+	assert_int_equal(sealed_of(k, id, first, sizeof(first)), 72);
+	keystore_do(k, "RotateKeyOnDemand", "{'KeyId':'%s'}", id);
+	assert_int_equal(sealed_of(k, id, second, sizeof(second)), 72);
+	engine_close(k->engine);
+	k->engine = NULL;
+	patch(k->path, find(k->path, second, 72, 0), first, 72);
+	keystore_reopen(k);
+	keystore_fails(k, ERR_KMS_INTERNAL, NULL, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", id);
+}
+
+/* The whole row of another key's backing key, its id included. */
+static void a_grafted_row_does_not_open(void **state)
+{
+	struct keystore *k = *state;
+	char a[64], b[64], arn[ENGINE_ARN_SIZE];
+	uint8_t sealed[128], id[UUID_SIZE];
+	struct store_key key_a, key_b;
+	struct store_backing row;
+	struct store *store;
+
+	keystore_new_key(k, a, arn);
+	keystore_new_key(k, b, arn);
+	assert_int_equal(sealed_of(k, a, sealed, sizeof(sealed)), 72);
+	store = keystore_store(k);
+	assert_int_equal(decode_uuid(a, 36, id), ERR_OK);
+	assert_int_equal(store_key_find(store, KEYSTORE_REGION, id, &key_a), ERR_OK);
+	assert_int_equal(decode_uuid(b, 36, id), ERR_OK);
+	assert_int_equal(store_key_find(store, KEYSTORE_REGION, id, &key_b), ERR_OK);
+	assert_int_equal(store_backing_find(store, key_a.row, key_a.current, &row), ERR_OK);
+	row.key = key_b.row;
+	assert_int_equal(store_backing_insert(store, &row, sealed, 72), ERR_OK);
+	memcpy(key_b.current, key_a.current, UUID_SIZE);
+	assert_int_equal(store_key_update(store, &key_b), ERR_OK);
+	store_close(store);
+	keystore_do(k, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", a); /* A's is in the cache now */
+	keystore_fails(k, ERR_KMS_INTERNAL, NULL, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +446,8 @@ int main(void)
 		TEST(a_stolen_file_holds_no_secret),
 		TEST(deletion_leaves_nothing_in_file_or_log),
 		TEST(swapped_rows_do_not_open),
+		TEST(swapped_generations_do_not_open),
+		TEST(a_grafted_row_does_not_open),
 	};
 
 	return cmocka_run_group_tests_name("store_file", tests, NULL, NULL);
