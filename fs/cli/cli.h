@@ -109,7 +109,7 @@ void cli_format_seconds(uint64_t seconds, char out[CLI_SECONDS_SIZE]);
 
 enum cli_setting {
 	CLI_SET_ENDPOINT,      /* NULL unless given: "agent", "unix:PATH", "http://…", "https://…" */
-	CLI_SET_REGION,        /* NULL unless given */
+	CLI_SET_REGION,        /* never NULL after cli_settings_load(): us-east-1 by default */
 	CLI_SET_KEYSTORE,      /* never NULL after cli_settings_load() */
 	CLI_SET_ROOT_KEY,      /* never NULL after cli_settings_load(): "passphrase" by default */
 	CLI_SET_ACCESS_KEY_ID, /* NULL unless given; so are the rest */

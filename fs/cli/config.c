@@ -231,6 +231,8 @@ static enum err fill_defaults(struct cli_settings *s)
 		snprintf(path, sizeof(path), "%s/.local/share/signetfs/kms.db", home_directory());
 	if (!s->value[CLI_SET_KEYSTORE])
 		TRY(put(s->value, CLI_SET_KEYSTORE, path, ""));
+	if (!s->value[CLI_SET_REGION])
+		TRY(put(s->value, CLI_SET_REGION, "us-east-1", ""));
 	if (!s->value[CLI_SET_ROOT_KEY])
 		TRY(put(s->value, CLI_SET_ROOT_KEY, "passphrase", ""));
 	return ERR_OK;

@@ -93,7 +93,7 @@ static enum err put_option(const struct given *g, int i, json_t *request)
 		enum err e = verb_value(v->type, &g->words[i], &value);
 
 		if (e != ERR_OK)
-			return err_wrap(e == ERR_SYSTEM ? e : ERR_USAGE, "--%s", v->flag);
+			return err_fail(ERR_USAGE, "--%s: %s", v->flag, err_text(e));
 	}
 	if (value && json_object_set_new(request, v->member, value) != 0)
 		return err_fail(ERR_NO_MEMORY, "out of memory");
@@ -187,12 +187,13 @@ static void print_response(const struct given *g, const json_t *response)
 /* The KMS's refusals in the AWS CLI's words, so that scripts which look for them find them. */
 static int report_failure(const struct given *g, enum err e)
 {
-	const char *text = err_text(e);
+	const char *text = err_text(e), *exception = err_to_exception(e);
+	int silent = strcmp(text, err_name(e)) == 0 || strcmp(text, exception) == 0;
 
 	if (e > ERR_KMS_ACCESS_DENIED || e == ERR_KMS_OTHER)
 		return cli_fail(e, "%s", g->verb->name);
-	return cli_refused(e, "An error occurred (%s) when calling the %s operation: %s", err_to_exception(e),
-		g->verb->operation, strcmp(text, err_name(e)) == 0 ? "" : text);
+	return cli_refused(e, "An error occurred (%s) when calling the %s operation: %s", exception, g->verb->operation,
+		silent ? "" : text);
 }
 
 static enum err run(struct given *g)
