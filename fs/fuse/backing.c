@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -32,35 +31,10 @@ void backing_tune(dev_t dev)
 	}
 }
 
-/* The minor device number names the connection; stat() would ask the mount itself, mountinfo does not. */
-static int find_minor(const char *mount_point, unsigned *ret)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t size = 0;
-	int found = 0;
-
-	while (f && getline(&line, &size, f) > 0) {
-		char point[4096];
-		unsigned dev_minor;
-		if (sscanf(line, "%*u %*u %*u:%u %*s %4095s", &dev_minor, point) == 2 && !strcmp(point, mount_point)) {
-			*ret = dev_minor;
-			found = 1;
-		}
-	}
-	free(line);
-	if (f)
-		fclose(f);
-	return found;
-}
-
-void backing_abort(const char *mount_point)
+void backing_abort(dev_t dev)
 {
 	char path[96];
-	unsigned dev_minor;
 
-	if (!find_minor(mount_point, &dev_minor))
-		return;
-	snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", dev_minor);
+	snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", minor(dev));
 	put(path, "1");
 }

@@ -12,7 +12,7 @@
  */
 void backing_tune(dev_t dev);
 
-/** Cut the connection of what is mounted there: programs that use it get ENOTCONN, and the workers end. */
-void backing_abort(const char *mount_point);
+/** Cut the connection of the mount with this device number: programs that use it get ENOTCONN, and the workers end. */
+void backing_abort(dev_t dev);
 
 #endif

@@ -29,8 +29,9 @@ struct worker {
 	int fd; /* a clone of the device, so that each thread has its own queue of requests in progress; or the session's */
 	char *request, *reply;
 	int kills_privileges;
-	uint64_t init_unique; /* of an INIT request that awaits its reply; else 0 */
-	uint32_t init_flags;  /* what the kernel offered in it */
+	_Atomic uint64_t requests[CHANNEL_OPCODES]; /* served, by opcode; written by this worker only */
+	uint64_t init_unique;                       /* of an INIT request that awaits its reply; else 0 */
+	uint32_t init_flags;                        /* what the kernel offered in it */
 };
 
 struct channel {
@@ -61,6 +62,8 @@ static void look_at_request(struct worker *w, size_t len)
 	const void *body = in + 1;
 
 	w->kills_privileges = 0;
+	_Atomic uint64_t *counter = &w->requests[in->opcode < CHANNEL_OPCODES ? in->opcode : 0];
+	atomic_store_explicit(counter, *counter + 1, memory_order_relaxed);
 	if (in->opcode == FUSE_WRITE && len >= REQUEST_HEADER) {
 		const struct fuse_write_in *write_in = body;
 		w->kills_privileges = (write_in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
@@ -214,6 +217,60 @@ enum err channel_start(struct channel *c)
 		}
 	}
 	return ERR_OK;
+}
+
+void channel_requests(const struct channel *c, uint64_t ret[CHANNEL_OPCODES])
+{
+	memset(ret, 0, CHANNEL_OPCODES * sizeof *ret);
+	for (unsigned i = 0; i < c->threads; i++)
+		for (unsigned op = 0; op < CHANNEL_OPCODES; op++)
+			ret[op] += c->workers[i].requests[op];
+}
+
+const char *channel_opcode_name(unsigned opcode)
+{
+	static const char *const names[CHANNEL_OPCODES] = {
+		[0] = "other",
+		[FUSE_LOOKUP] = "lookup",
+		[FUSE_FORGET] = "forget",
+		[FUSE_GETATTR] = "getattr",
+		[FUSE_SETATTR] = "setattr",
+		[FUSE_READLINK] = "readlink",
+		[FUSE_SYMLINK] = "symlink",
+		[FUSE_MKNOD] = "mknod",
+		[FUSE_MKDIR] = "mkdir",
+		[FUSE_UNLINK] = "unlink",
+		[FUSE_RMDIR] = "rmdir",
+		[FUSE_RENAME] = "rename",
+		[FUSE_LINK] = "link",
+		[FUSE_OPEN] = "open",
+		[FUSE_READ] = "read",
+		[FUSE_WRITE] = "write",
+		[FUSE_STATFS] = "statfs",
+		[FUSE_RELEASE] = "release",
+		[FUSE_FSYNC] = "fsync",
+		[FUSE_SETXATTR] = "setxattr",
+		[FUSE_GETXATTR] = "getxattr",
+		[FUSE_LISTXATTR] = "listxattr",
+		[FUSE_REMOVEXATTR] = "removexattr",
+		[FUSE_FLUSH] = "flush",
+		[FUSE_INIT] = "init",
+		[FUSE_OPENDIR] = "opendir",
+		[FUSE_READDIR] = "readdir",
+		[FUSE_RELEASEDIR] = "releasedir",
+		[FUSE_FSYNCDIR] = "fsyncdir",
+		[FUSE_CREATE] = "create",
+		[FUSE_INTERRUPT] = "interrupt",
+		[FUSE_DESTROY] = "destroy",
+		[FUSE_BATCH_FORGET] = "batch_forget",
+		[FUSE_FALLOCATE] = "fallocate",
+		[FUSE_READDIRPLUS] = "readdirplus",
+		[FUSE_RENAME2] = "rename2",
+		[FUSE_LSEEK] = "lseek",
+		[FUSE_COPY_FILE_RANGE] = "copy_file_range",
+	};
+
+	return opcode < CHANNEL_OPCODES && names[opcode] ? names[opcode] : "other";
 }
 
 void channel_join(struct channel *c)

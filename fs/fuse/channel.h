@@ -15,6 +15,7 @@
 
 #include <fuse_lowlevel.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "kms/base/err.h"
 #include "kms/base/report.h"
 
@@ -36,6 +37,11 @@ enum err channel_start(struct channel *c);
 /** Wait for the workers, which end when the file system is unmounted or the connection aborted. */
 void channel_join(struct channel *c);
 void channel_free(struct channel *c);
+
+/** Requests served so far, by the protocol's opcode. */
+enum { CHANNEL_OPCODES = 64 };
+void channel_requests(const struct channel *c, uint64_t ret[CHANNEL_OPCODES]);
+const char *channel_opcode_name(unsigned opcode);
 
 /* ---- For operations, on a worker thread ---- */
 

@@ -25,6 +25,7 @@ struct mount {
 	int finished_fd; /* readable once no worker is left */
 	int mounted;
 	time_t started;
+	dev_t device;
 };
 
 enum err mount_signals(int *ret_fd)
@@ -75,9 +76,11 @@ static enum err session_options(const struct mount_config *config, char **ret)
 	if (!source)
 		return err_fail(ERR_NO_MEMORY, "out of memory");
 	snprintf(source, size, "fsname=%s", fsname);
-	snprintf(fixed, sizeof fixed, "subtype=signetfs,default_permissions,max_read=%d", CHANNEL_MAX_IO);
+	snprintf(fixed, sizeof fixed, "subtype=signetfs,max_read=%d%s", CHANNEL_MAX_IO,
+		config->unchecked ? "" : ",default_permissions");
 	int bad = fuse_opt_add_opt(&options, fixed) || fuse_opt_add_opt_escaped(&options, source) ||
 		  (config->options[0] && fuse_opt_add_opt(&options, config->options)) ||
+		  (config->allow_other && fuse_opt_add_opt(&options, "allow_other")) ||
 		  (config->read_only && fuse_opt_add_opt(&options, "ro"));
 	free(source);
 	if (bad) {
@@ -181,7 +184,8 @@ enum err mount_settle(struct mount *m)
 	if (stat(m->config.mount_point, &st))
 		return err_fail(ERR_MOUNT_POINT, "%s was mounted but does not answer: %s", m->config.mount_point,
 			strerror(errno));
-	backing_tune(st.st_dev);
+	m->device = st.st_dev;
+	backing_tune(m->device);
 	return ERR_OK;
 }
 
@@ -197,7 +201,7 @@ static void stop(struct mount *m, unsigned requests)
 		report(m->config.reporter, REPORT_WARNING, "asked twice to end: leaving %s at once",
 			m->config.mount_point);
 		fuse_session_exit(m->session);
-		backing_abort(m->config.mount_point);
+		backing_abort(m->device);
 		finished(m);
 		return;
 	}
@@ -273,6 +277,21 @@ void mount_stats(struct mount *m, struct mount_stats *ret)
 		.bytes_read = a->counters.bytes_read,
 		.bytes_written = a->counters.bytes_written,
 		.uptime = (uint64_t)(time(NULL) - m->started)};
+}
+
+void mount_requests(struct mount *m, void (*each)(void *context, const char *name, uint64_t count), void *context)
+{
+	uint64_t counts[CHANNEL_OPCODES];
+
+	channel_requests(m->channel, counts);
+	for (unsigned op = 0; op < CHANNEL_OPCODES; op++)
+		if (counts[op])
+			each(context, channel_opcode_name(op), counts[op]);
+}
+
+dev_t mount_device(const struct mount *m)
+{
+	return m->device;
 }
 
 struct vault *mount_vault(struct mount *m)

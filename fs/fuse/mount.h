@@ -21,7 +21,12 @@ struct mount_config {
 	const char *mount_point; /* absolute */
 	const char *fsname;      /* NULL: vault_path */
 	const char *options;     /* for mount(8): "nosuid,noatime,allow_other"; comma separated, may be "" */
-	int read_only;
+	int read_only, allow_other;
+	/*
+	 * The kernel leaves permission checks out: for a mount that nobody but root may enter, who passes them all. It saves a
+	 * request for every name made or removed, because the kernel forgets a directory's mode whenever its contents change.
+	 */
+	int unchecked;
 	int acl;          /* POSIX ACLs: an extra request for each file listed; off unless asked for */
 	unsigned threads; /* 0: chosen */
 	unsigned budget;  /* open descriptors; 0: from the limits */
@@ -34,8 +39,15 @@ struct mount_config {
  */
 enum err mount_check(const char *vault_path, const char *mount_point, int nonempty);
 
-/** The /proc/self/mountinfo type and source of what is mounted exactly there. ERR_NOT_FOUND: nothing is. */
-enum err mount_what(const char *mount_point, char *ret_type, size_t type_size, char *ret_source, size_t source_size);
+/** What is mounted, from /proc/self/mountinfo: the mount itself is not asked, so a dead one does no harm. */
+struct mount_info {
+	char type[64];     /* "fuse.signetfs" */
+	char source[4096]; /* "/home/me/vault" */
+	unsigned major, minor;
+	uid_t owner; /* who mounted it (FUSE); 0 otherwise */
+};
+/** What is mounted exactly there (on top). ERR_NOT_FOUND: nothing is. */
+enum err mount_what(const char *mount_point, struct mount_info *ret);
 
 /**
  * Block SIGTERM, SIGINT and SIGHUP in this and all later threads; the descriptor becomes readable when one arrives. SIGPIPE is ignored.
@@ -61,7 +73,10 @@ enum err mount_unmount(const char *mount_point, int lazy);
 struct mount_stats {
 	uint64_t nodes, descriptors, files_created, bytes_read, bytes_written, uptime; /* uptime: seconds */
 };
+/** Calls @each for every kind of request that came at least once. */
+void mount_requests(struct mount *m, void (*each)(void *context, const char *name, uint64_t count), void *context);
 void mount_stats(struct mount *m, struct mount_stats *ret);
+dev_t mount_device(const struct mount *m); /* after mount_settle() */
 struct vault *mount_vault(struct mount *m);
 const struct mount_config *mount_configuration(const struct mount *m);
 

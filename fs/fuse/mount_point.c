@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,45 +35,66 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-/* "36 35 98:0 /root /mount/point opts … - type source opts" */
-static int parse_mount_line(char *line, char **ret_point, char **ret_type, char **ret_source)
-{
-	char *save, *word = strtok_r(line, " \n", &save);
+/* One line: "36 35 98:0 /root /mount/point options … - type source super-options" */
+struct line {
+	char *device, *point, *type, *source, *options;
+};
 
-	for (int i = 0; word && i < 4; i++)
+static int parse_line(char *text, struct line *ret)
+{
+	char *save, *word = strtok_r(text, " \n", &save);
+
+	for (int i = 0; word && i < 4; i++) {
+		if (i == 2)
+			ret->device = word;
 		word = strtok_r(NULL, " \n", &save);
-	*ret_point = word;
+	}
+	ret->point = word;
 	while (word && strcmp(word, "-"))
 		word = strtok_r(NULL, " \n", &save);
 	if (!word)
 		return 0;
-	*ret_type = strtok_r(NULL, " \n", &save);
-	*ret_source = strtok_r(NULL, " \n", &save);
-	if (!*ret_type || !*ret_source)
+	ret->type = strtok_r(NULL, " \n", &save);
+	ret->source = strtok_r(NULL, " \n", &save);
+	ret->options = strtok_r(NULL, " \n", &save);
+	if (!ret->type || !ret->source || !ret->options)
 		return 0;
-	unescape(*ret_point);
-	unescape(*ret_source);
+	unescape(ret->point);
+	unescape(ret->source);
 	return 1;
 }
 
-enum err mount_what(const char *mount_point, char *ret_type, size_t type_size, char *ret_source, size_t source_size)
+static void info_from(const struct line *l, struct mount_info *ret)
+{
+	const char *owner = strstr(l->options, "user_id=");
+
+	memset(ret, 0, sizeof *ret);
+	snprintf(ret->type, sizeof ret->type, "%s", l->type);
+	snprintf(ret->source, sizeof ret->source, "%s", l->source);
+	char *minor_text = strchr(l->device, ':');
+	ret->major = (unsigned)strtoul(l->device, NULL, 10);
+	ret->minor = minor_text ? (unsigned)strtoul(minor_text + 1, NULL, 10) : 0;
+	ret->owner = owner ? (uid_t)strtoul(owner + strlen("user_id="), NULL, 10) : 0;
+}
+
+enum err mount_what(const char *mount_point, struct mount_info *ret)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *point, *type, *source;
+	char *text = NULL;
+	struct line line = {NULL};
 	size_t size = 0;
 	int found = 0;
 
 	if (!f)
 		return err_system("/proc/self/mountinfo");
 	/* The last one wins: it is on top. */
-	while (getline(&line, &size, f) > 0) {
-		if (!parse_mount_line(line, &point, &type, &source) || strcmp(point, mount_point) != 0)
+	while (getline(&text, &size, f) > 0) {
+		if (!parse_line(text, &line) || strcmp(line.point, mount_point) != 0)
 			continue;
-		snprintf(ret_type, type_size, "%s", type);
-		snprintf(ret_source, source_size, "%s", source);
+		info_from(&line, ret);
 		found = 1;
 	}
-	free(line);
+	free(text);
 	fclose(f);
 	return found ? ERR_OK : err_fail(ERR_NOT_FOUND, "%s is not a mount point", mount_point);
 }
@@ -83,16 +103,16 @@ enum err mount_what(const char *mount_point, char *ret_type, size_t type_size, c
 
 static enum err check_not_mounted(const char *path)
 {
-	char type[64], source[PATH_MAX];
+	struct mount_info info;
 
-	if (mount_what(path, type, sizeof type, source, sizeof source) != ERR_OK)
+	if (mount_what(path, &info) != ERR_OK)
 		return ERR_OK;
-	if (!strcmp(type, "fuse.signetfs"))
+	if (!strcmp(info.type, "fuse.signetfs"))
 		return err_fail(ERR_MOUNT_POINT,
-			"%s is mounted already, from %s: unmount it first with `signetfs umount %s`", path, source,
+			"%s is mounted already, from %s: unmount it first with `signetfs umount %s`", path, info.source,
 			path);
 	return err_fail(ERR_MOUNT_POINT, "%s is a mount point already (%s, from %s): choose another directory", path,
-		type, source);
+		info.type, info.source);
 }
 
 static enum err check_empty(const char *path)
@@ -231,8 +251,8 @@ static enum err unmount_as_user(const char *mount_point, int lazy)
 		continue;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return ERR_OK;
-	char type[64], source[PATH_MAX];
-	TRY(mount_what(mount_point, type, sizeof type, source, sizeof source));
+	struct mount_info info;
+	TRY(mount_what(mount_point, &info));
 	return err_fail(ERR_BUSY, "%s is in use, or not yours to unmount", mount_point);
 }
 

@@ -54,10 +54,13 @@ static enum err call_on_node(struct adapter *a, struct node *n, xattr_fn *fn, st
 	return e;
 }
 
-/* EOPNOTSUPP for ACLs where the mount has them off: tools ask once and not for every file. */
+/*
+ * EOPNOTSUPP, so that tools ask once and not for every file: for ACLs where the mount has them off, and for SELinux labels,
+ * which the kernel takes from the mount and never from a file on FUSE.
+ */
 static int refused(struct adapter *a, const char *name)
 {
-	return !a->acl && !strncmp(name, ACL_PREFIX, strlen(ACL_PREFIX));
+	return (!a->acl && !strncmp(name, ACL_PREFIX, strlen(ACL_PREFIX))) || !strcmp(name, "security.selinux");
 }
 
 static void reply_sized(fuse_req_t req, size_t size, const struct xattr_call *call, enum err e)

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+#include "fs/cli/mount_options.h"
+#include "fs/fuse/control.h"
+#include "fs/fuse/mount.h"
+#include "fs/vault/vault.h"
+#include "kms/base/io.h"
+#include "kms/base/secret.h"
+
+struct request {
+	struct cli_settings settings;
+	struct cli_texts option_lists; /* each -o */
+	struct mount_options options;
+	int foreground;
+	char *vault, *point; /* absolute */
+	int ready_fd;        /* tells the waiting parent that the mount works; -1 in the foreground */
+};
+
+/* ---- Log: the terminal until the mount works, then syslog unless in the foreground ---- */
+
+static atomic_int log_to_syslog;
+
+static void emit(void *context, enum report_level level, const char *text)
+{
+	static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_DEBUG};
+
+	(void)context;
+	if (atomic_load(&log_to_syslog))
+		syslog(priorities[level], "%s", text);
+	else
+		report(cli_reporter(), level, "%s", text);
+}
+
+static const struct reporter reporter = {.emit = emit};
+
+/* ---- The mounting process ---- */
+
+/*
+ * Threads are few and short-lived data fit in two arenas, so the process stays small; keys are locked as far as the limit
+ * goes and undumpable beyond it.
+ */
+static enum err prepare_process(void)
+{
+	struct rlimit limit;
+
+	mallopt(M_ARENA_MAX, 2);
+	if (!getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
+	secret_allow_unlocked();
+	umask(0);
+	return secret_harden_process();
+}
+
+static enum err go_to_background(const struct request *r)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return err_system("/dev/null");
+	openlog("signetfs", LOG_PID, LOG_DAEMON);
+	atomic_store(&log_to_syslog, 1);
+	setsid();
+	if (chdir("/"))
+		return err_system("chdir /");
+	fflush(stdout);
+	fflush(stderr);
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(null, fd) < 0)
+			return err_system("/dev/null");
+	close(null);
+	return io_write_full(r->ready_fd, "m", 1);
+}
+
+static enum err serve(struct request *r, struct mount *m, int signals)
+{
+	struct control *control = NULL;
+
+	TRY(mount_settle(m));
+	enum err e = control_start(m, &control);
+	if (e != ERR_OK)
+		report(&reporter, REPORT_WARNING, "no `signetfs stats` for this mount: %s", err_text(e));
+	e = r->foreground ? ERR_OK : go_to_background(r);
+	if (e == ERR_OK)
+		mount_serve(m, signals);
+	control_stop(control);
+	return e;
+}
+
+static enum err mount_vault_there(struct request *r, struct vault *vault, int signals)
+{
+	const struct mount_options *o = &r->options;
+	const struct mount_config config = {.vault_path = r->vault,
+		.mount_point = r->point,
+		.fsname = o->fsname,
+		.options = o->pass,
+		.read_only = o->read_only,
+		.allow_other = o->allow_other,
+		.unchecked = geteuid() == 0 && !o->allow_other && !o->default_permissions,
+		.acl = o->acl,
+		.threads = o->threads,
+		.reporter = &reporter};
+	struct mount *m;
+
+	TRY(mount_start(&config, vault, &m));
+	enum err e = serve(r, m, signals);
+	mount_end(m);
+	return e;
+}
+
+static enum err open_and_mount(struct request *r, struct kms *kms)
+{
+	char holder[PATH_MAX + 64];
+	struct vault *vault;
+	int signals AUTO_CLOSE = -1;
+
+	snprintf(holder, sizeof holder, "mounted on %s (process %d)", r->point, (int)getpid());
+	const struct vault_open_options options = {.path = r->vault,
+		.read_only = r->options.read_only,
+		.holder = holder,
+		.kms = kms,
+		.clock = clock_system(),
+		.reporter = &reporter};
+
+	/* Before any thread, behind the agent's passphrase prompt, where a person may still press Ctrl-C. */
+	TRY(mount_signals(&signals));
+	TRY(vault_open(&options, &vault));
+	enum err e = mount_vault_there(r, vault, signals);
+	enum err closing = vault_close(vault);
+	if (closing != ERR_OK)
+		report(&reporter, REPORT_ERROR, "closing the vault %s: %s", r->vault, err_text(closing));
+	return e != ERR_OK ? e : closing;
+}
+
+static enum err mount_here(struct request *r)
+{
+	struct kms *kms AUTO_KMS = NULL;
+	struct descriptor descriptor;
+
+	TRY(prepare_process());
+	TRY(vault_read_descriptor(r->vault, &descriptor));
+	TRY(cli_settings_for_vault(&r->settings, &descriptor));
+	TRY(cli_kms_connect(&r->settings, &kms));
+	return open_and_mount(r, kms);
+}
+
+/* ---- The command ---- */
+
+static int run(struct request *r)
+{
+	enum err e = mount_here(r);
+
+	return e == ERR_OK ? CLI_DONE : cli_fail(e, "mounting %s on %s", r->vault, r->point);
+}
+
+/* The child mounts and stays; we wait until it says that the mount works, or take its exit code. */
+static int run_in_background(struct request *r)
+{
+	int ends[2], status;
+	char said;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return cli_fail(err_system("pipe"), "mounting %s", r->vault);
+	pid_t child = fork();
+	if (child < 0)
+		return cli_fail(err_system("fork"), "mounting %s", r->vault);
+	if (child == 0) {
+		close(ends[0]);
+		r->ready_fd = ends[1];
+		return run(r);
+	}
+	close(ends[1]);
+	enum err e = io_read_full(ends[0], &said, 1);
+	close(ends[0]);
+	if (e == ERR_OK)
+		return CLI_DONE;
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (WIFEXITED(status) && WEXITSTATUS(status) != CLI_DONE)
+		return WEXITSTATUS(status);
+	return cli_error("mounting %s: the process that was to serve it died", r->vault);
+}
+
+/* A dead mount cannot be resolved; its path as given will do for the message. */
+static char *absolute(const char *path)
+{
+	char *resolved = realpath(path, NULL), *cwd, *joined = NULL;
+
+	if (resolved)
+		return resolved;
+	if (path[0] == '/')
+		return strdup(path);
+	cwd = getcwd(NULL, 0);
+	if (cwd && asprintf(&joined, "%s/%s", cwd, path) < 0)
+		joined = NULL;
+	free(cwd);
+	return joined;
+}
+
+/* Settings point into the copy, so it stays for the process's life. */
+static enum err parse_list(struct mount_options *o, struct cli_settings *settings, const char *list)
+{
+	char *text = strdup(list);
+
+	if (!text)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	return mount_options_parse(o, settings, text);
+}
+
+static enum err parse_given(struct request *r, struct mount_options *o)
+{
+	for (size_t i = 0; i < r->option_lists.count; i++)
+		TRY(parse_list(o, &r->settings, r->option_lists.item[i]));
+	return ERR_OK;
+}
+
+/* The configuration's mount options first, -o over them; but -o may name the configuration, so it is read twice. */
+static enum err resolve_options(struct request *r)
+{
+	struct mount_options first = {.nonempty = 0};
+
+	TRY(parse_given(r, &first));
+	TRY(cli_settings_load(&r->settings));
+	const char *configured = cli_setting(&r->settings, CLI_SET_MOUNT_OPTIONS);
+	if (configured) {
+		enum err e = parse_list(&r->options, NULL, configured);
+		if (e != ERR_OK)
+			return err_wrap(e, "[mount] options in the configuration");
+	}
+	return parse_given(r, &r->options);
+}
+
+static int mount_as_asked(struct request *r, char **argv)
+{
+	enum err e = resolve_options(r);
+
+	if (e != ERR_OK)
+		return cli_fail(e, "mounting %s", argv[1]);
+	r->vault = absolute(argv[1]);
+	r->point = absolute(argv[2]);
+	e = r->vault && r->point ? mount_check(r->vault, r->point, r->options.nonempty)
+				 : err_fail(ERR_NO_MEMORY, "out of memory");
+	if (e != ERR_OK)
+		return cli_fail(e, "mounting %s on %s", argv[1], argv[2]);
+	return r->foreground ? run(r) : run_in_background(r);
+}
+
+int cli_mount(int argc, char **argv)
+{
+	/* mount(8) calls its helpers with letters of its own, of which -f means: only pretend. */
+	const char *base = strrchr(argv[0], '/');
+	int helper = strncmp(base ? base + 1 : argv[0], "mount.", 6) == 0;
+	struct request r = {.ready_fd = -1};
+	int fake = 0, ignored = 0;
+	const char *ignored_text = NULL;
+	const struct cli_option options[] = {
+		{"options", 'o', CLI_TEXTS, &r.option_lists, "LIST", "mount options, comma separated"},
+		{"foreground", helper ? 0 : 'f', CLI_FLAG, &r.foreground, NULL, "stay, and log to the terminal"},
+		{"fake", helper ? 'f' : 0, CLI_FLAG, &fake, NULL, NULL},
+		{"sloppy", 's', CLI_FLAG, &ignored, NULL, NULL},
+		{"no-mtab", 'n', CLI_FLAG, &ignored, NULL, NULL},
+		{"verbose", 'v', CLI_FLAG, &ignored, NULL, NULL},
+		{"types", 't', CLI_TEXT, &ignored_text, "TYPE", NULL},
+		{"namespace", 'N', CLI_TEXT, &ignored_text, "NS", NULL},
+		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {"signetfs mount [OPTION]… VAULT MOUNTPOINT", mount_options_help, 2, 2, options,
+		cli_settings_options(&r.settings)};
+	int operands, done = cli_parse(&usage, argc, argv, &operands);
+
+	if (done < 0)
+		done = fake ? CLI_DONE : mount_as_asked(&r, argv);
+	free(r.vault);
+	free(r.point);
+	cli_settings_free(&r.settings);
+	return done;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fuse/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "kms/base/io.h"
+#include "kms/base/json.h"
+#include "kms/base/secret.h"
+
+enum { REQUEST_MAX = 4096, ANSWER_MAX = 1 << 20, PATIENCE_SECONDS = 2 };
+
+struct control {
+	struct mount *mount;
+	struct sockaddr_un address;
+	int listener, stop_fd;
+	pthread_t thread;
+};
+
+/* ---- Where ---- */
+
+/* The candidate directories of @owner's mounts, best first; NULL behind the last. */
+static const char *runtime_dir(unsigned candidate, uid_t owner, char *out, size_t size)
+{
+	const char *given = getenv("XDG_RUNTIME_DIR");
+
+	if (owner == 0) {
+		snprintf(out, size, "/run/signetfs");
+		return candidate == 0 ? out : NULL;
+	}
+	switch (candidate) {
+	case 0:
+		if (!given || given[0] != '/' || owner != geteuid())
+			given = NULL;
+		snprintf(out, size, "%s%s", given ? given : "", given ? "/signetfs" : "");
+		return out;
+	case 1:
+		snprintf(out, size, "/run/user/%u/signetfs", (unsigned)owner);
+		return out;
+	case 2:
+		snprintf(out, size, "/tmp/signetfs-%u", (unsigned)owner);
+		return out;
+	default:
+		return NULL;
+	}
+}
+
+/* In /tmp anybody may have been there first: only a directory that is ours alone will do. */
+static int is_private(const char *path, uid_t owner)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && S_ISDIR(st.st_mode) && st.st_uid == owner && (st.st_mode & 077) == 0;
+}
+
+static int fill_address(struct sockaddr_un *address, const char *dir, unsigned dev_major, unsigned dev_minor)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	int n = snprintf(address->sun_path, sizeof address->sun_path, "%s/mount-%u-%u.sock", dir, dev_major, dev_minor);
+	return n > 0 && (size_t)n < sizeof address->sun_path;
+}
+
+static enum err own_address(dev_t dev, struct sockaddr_un *ret)
+{
+	char dir[96];
+
+	for (unsigned i = 0; runtime_dir(i, geteuid(), dir, sizeof dir); i++) {
+		if (!dir[0] || (mkdir(dir, 0700) && errno != EEXIST) || !is_private(dir, geteuid()))
+			continue;
+		if (fill_address(ret, dir, major(dev), minor(dev)))
+			return ERR_OK;
+	}
+	return err_fail(ERR_NOT_FOUND, "there is no private run-time directory for the control socket");
+}
+
+/* ---- Answering ---- */
+
+static int may_ask(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static void be_patient(int fd)
+{
+	const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
+/* Up to the end of the line or of the stream. */
+static enum err read_line(int fd, char *buf, size_t size, size_t *ret_len)
+{
+	size_t len = 0;
+
+	while (len < size) {
+		ssize_t n = read(fd, buf + len, size - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_system("control socket");
+		len += (size_t)n;
+		if (n == 0 || memchr(buf + len - n, '\n', (size_t)n))
+			break;
+	}
+	*ret_len = strnlen(buf, len);
+	return ERR_OK;
+}
+
+static json_t *answer(struct mount *m, const char *text, size_t len)
+{
+	json_t *request AUTO_JSON = NULL;
+
+	if (json_parse(text, len, &request) != ERR_OK)
+		return json_pack("{s:s}", "error", "not a line of JSON");
+	const char *op = json_string_value(json_object_get(request, "op"));
+	if (op && !strcmp(op, "stats"))
+		return control_stats(m);
+	return json_pack("{s:s}", "error", "unknown op");
+}
+
+static void serve(struct control *c, int fd)
+{
+	char request[REQUEST_MAX];
+	size_t len;
+
+	be_patient(fd);
+	if (!may_ask(fd) || read_line(fd, request, sizeof request, &len) != ERR_OK)
+		return;
+	json_t *reply AUTO_JSON = answer(c->mount, request, len);
+	char *text = reply ? json_text(reply, &len) : NULL;
+	if (text && io_write_full(fd, text, len) == ERR_OK)
+		io_write_full(fd, "\n", 1);
+	secret_heap_free(text);
+}
+
+static void *control_main(void *context)
+{
+	struct control *c = context;
+	struct pollfd fds[2] = {{.fd = c->stop_fd, .events = POLLIN}, {.fd = c->listener, .events = POLLIN}};
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[0].revents)
+			break;
+		int fd = fds[1].revents ? accept4(c->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+		if (fd >= 0) {
+			serve(c, fd);
+			close(fd);
+		}
+	}
+	return NULL;
+}
+
+static enum err listen_there(struct control *c)
+{
+	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->listener < 0)
+		return err_system("control socket");
+	/* A socket there is left over: the device number is this mount's now. */
+	unlink(c->address.sun_path);
+	if (bind(c->listener, (struct sockaddr *)&c->address, sizeof c->address) || chmod(c->address.sun_path, 0600) ||
+		listen(c->listener, 8))
+		return err_system("control socket %s", c->address.sun_path);
+	return ERR_OK;
+}
+
+static void control_free(struct control *c)
+{
+	if (c->listener >= 0) {
+		unlink(c->address.sun_path);
+		close(c->listener);
+	}
+	if (c->stop_fd >= 0)
+		close(c->stop_fd);
+	free(c);
+}
+
+enum err control_start(struct mount *m, struct control **ret)
+{
+	struct control *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	c->mount = m;
+	c->listener = -1;
+	c->stop_fd = eventfd(0, EFD_CLOEXEC);
+	enum err e = c->stop_fd < 0 ? err_system("eventfd") : own_address(mount_device(m), &c->address);
+	if (e == ERR_OK)
+		e = listen_there(c);
+	int rc = e == ERR_OK ? pthread_create(&c->thread, NULL, control_main, c) : 0;
+	if (rc) {
+		errno = rc;
+		e = err_system("cannot start a thread");
+	}
+	if (e != ERR_OK) {
+		control_free(c);
+		return e;
+	}
+	*ret = c;
+	return ERR_OK;
+}
+
+void control_stop(struct control *c)
+{
+	const uint64_t one = 1;
+
+	if (!c)
+		return;
+	if (write(c->stop_fd, &one, sizeof one) == sizeof one)
+		pthread_join(c->thread, NULL);
+	control_free(c);
+}
+
+/* ---- Asking ---- */
+
+static int connect_to(const struct mount_info *info)
+{
+	struct sockaddr_un address;
+	char dir[96];
+
+	for (unsigned i = 0; runtime_dir(i, info->owner, dir, sizeof dir); i++) {
+		if (!dir[0] || !fill_address(&address, dir, info->major, info->minor) || !is_private(dir, info->owner))
+			continue;
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof address))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	return -1;
+}
+
+static enum err exchange(int fd, const char *op, char *buf, json_t **ret)
+{
+	char request[64];
+	size_t len;
+
+	snprintf(request, sizeof request, "{\"op\":\"%s\"}\n", op);
+	TRY(io_write_full(fd, request, strlen(request)));
+	TRY(read_line(fd, buf, ANSWER_MAX, &len));
+	if (len == 0)
+		return err_fail(ERR_CLOSED, "no answer");
+	return json_parse(buf, len, ret);
+}
+
+enum err control_ask(const char *mount_point, const char *op, json_t **ret)
+{
+	struct mount_info info;
+
+	TRY(mount_what(mount_point, &info));
+	if (strcmp(info.type, "fuse.signetfs") != 0)
+		return err_fail(ERR_NOT_FOUND, "%s is a mount of type %s, not signetfs", mount_point, info.type);
+	int fd AUTO_CLOSE = connect_to(&info);
+	if (fd < 0)
+		return err_fail(ERR_CLOSED, "the process that serves %s does not answer, or the mount is not yours",
+			mount_point);
+	be_patient(fd);
+	char *buf = malloc(ANSWER_MAX);
+	if (!buf)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	enum err e = exchange(fd, op, buf, ret);
+	free(buf);
+	return e;
+}
