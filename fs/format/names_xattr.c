@@ -120,7 +120,7 @@ static enum err decode_long(const struct name_keys *k, const char *lower, const 
 	size_t len;
 
 	TRY(open_value(k, lower, value, value_len, &opened, &len));
-	if (len < 1 || opened[0] > REST_MAX || opened[0] > len - 1)
+	if (len < 1 || opened[0] <= SHORT_MAX || opened[0] > REST_MAX || opened[0] > len - 1)
 		return err_fail(ERR_FORMAT, "a long attribute without its name");
 	memcpy(plain + USER_LEN, opened + 1, opened[0]);
 	if (strlen(plain) != (size_t)USER_LEN + opened[0])

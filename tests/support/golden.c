@@ -93,14 +93,19 @@ struct name_keys *golden_name_keys(enum name_mode mode)
 	return k;
 }
 
+void golden_volume_derive(const char *label, uint8_t *ret, size_t len)
+{
+	assert_int_equal(kdf_hkdf(golden_volume_key.b, KEY_SIZE, golden_volume_id, VOLUME_ID_SIZE, label, strlen(label),
+				 ret, len),
+		ERR_OK);
+}
+
 struct siv *golden_names_siv(void)
 {
 	uint8_t key[SIV_KEY_SIZE];
 	struct siv *siv = NULL;
 
-	assert_int_equal(kdf_hkdf(golden_volume_key.b, KEY_SIZE, golden_volume_id, VOLUME_ID_SIZE, LABEL_NAMES,
-				 strlen(LABEL_NAMES), key, sizeof(key)),
-		ERR_OK);
+	golden_volume_derive(LABEL_NAMES, key, sizeof(key));
 	assert_int_equal(siv_new(key, &siv), ERR_OK);
 	return siv;
 }

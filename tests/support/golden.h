@@ -33,7 +33,9 @@ struct file_header golden_header(void);
 struct header_key golden_header_key(void);
 struct name_keys *golden_name_keys(enum name_mode mode);
 
-/** The key of the names alone, derived here, so that a test can seal what name_encode() would not. */
+/** A key derived from the volume key as the program does, so that a test can seal what the program would not. */
+void golden_volume_derive(const char *label, uint8_t *ret, size_t len);
+/** The key of the names alone, likewise. */
 struct siv *golden_names_siv(void);
 /** "signetfs.long." ‖ base64url(SHA-256(@full)) */
 void golden_long_name_of(const char *full, size_t len, char out[NAME_LOWER_MAX + 1]);

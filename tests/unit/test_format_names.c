@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/format/names.h"
 #include "kms/base/encode.h"
+#include "kms/base/labels.h"
+#include "kms/base/xaes.h"
 #include "tests/support/golden.h"
 #include "tests/support/prng.h"
 
@@ -391,6 +393,28 @@ static void bad_targets(void **state)
 	name_keys_free(x.k);
 }
 
+/* Sealed with the right key, but with a NUL that would cut the target short for whoever follows the link. */
+static void authentic_target_with_nul(void **state)
+{
+	char lower[256], back[NAME_SYMLINK_LOWER_MAX + 1];
+	uint8_t key[KEY_SIZE], sealed[64];
+	struct fixture x;
+	size_t len, n;
+
+	(void)state;
+	setup(&x, NAMES_ENCRYPTED);
+	golden_volume_derive(LABEL_SYMLINKS, key, sizeof(key));
+	for (unsigned good = 0; good < 2; good++) {
+		assert_int_equal(xaes_seal(key, NULL, 0, good ? "ab.cd" : "ab\0cd", 5, sealed), ERR_OK);
+		n = encode_base64url(sealed, 45, lower);
+		assert_int_equal(name_open_target(x.k, lower, n, back, &len), good ? ERR_OK : ERR_FORMAT);
+	}
+	assert_int_equal(xaes_seal(key, NULL, 0, "", 0, sealed), ERR_OK);
+	n = encode_base64url(sealed, 40, lower);
+	assert_int_equal(name_open_target(x.k, lower, n, back, &len), ERR_FORMAT);
+	name_keys_free(x.k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +430,7 @@ int main(void)
 		cmocka_unit_test(directory_ids),
 		cmocka_unit_test(targets),
 		cmocka_unit_test(bad_targets),
+		cmocka_unit_test(authentic_target_with_nul),
 	};
 
 	return cmocka_run_group_tests_name("format/names", tests, NULL, NULL);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/format/names.h"
+#include "kms/base/labels.h"
+#include "kms/base/xaes.h"
 #include "tests/support/golden.h"
 #include "tests/support/prng.h"
 
@@ -127,6 +129,49 @@ static void swapped(void **state)
 	name_keys_free(k);
 }
 
+/* Sealed with the right key under the right lower name, carrying what the program never writes. */
+static void authentic_nonsense(void **state)
+{
+	struct name_keys *k = golden_name_keys(NAMES_ENCRYPTED);
+	char name[256] = "user.", lower[256], plain[256];
+	uint8_t key[KEY_SIZE], inside[300], sealed[400], out[300];
+	size_t len;
+	static const struct {
+		const char *what;
+		size_t len, at;
+		uint8_t byte;
+		enum err want;
+	} table[] = {
+		{"good", 206, 0, 200, ERR_OK},
+		{"nothing inside", 0, 0, 0, ERR_FORMAT},
+		{"a length alone", 1, 0, 200, ERR_FORMAT},
+		{"length 0", 206, 0, 0, ERR_FORMAT},
+		{"length 199", 206, 0, 199, ERR_FORMAT},
+		{"length 251", 300, 0, 251, ERR_FORMAT},
+		{"length beyond the value", 200, 0, 200, ERR_FORMAT},
+		{"another long name", 206, 100, 'y', ERR_FORMAT},
+		{"NUL in the name", 206, 100, 0, ERR_FORMAT},
+	};
+
+	(void)state;
+	memset(name + 5, 'x', 200);
+	assert_int_equal(name_encode_xattr(k, name, lower), ERR_OK);
+	golden_volume_derive(LABEL_XATTR_VALUES, key, sizeof(key));
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		enum err e;
+
+		memset(inside, 'x', sizeof(inside));
+		inside[0] = 200;
+		inside[table[i].at] = table[i].byte;
+		assert_int_equal(xaes_seal(key, lower, strlen(lower), inside, table[i].len, sealed), ERR_OK);
+		e = name_decode_xattr(k, lower, sealed, table[i].len + 40, plain);
+		if (e != table[i].want)
+			fail_msg("%s: %s", table[i].what, err_name(e));
+		assert_int_equal(name_open_xattr(k, name, sealed, table[i].len + 40, out, &len), table[i].want);
+	}
+	name_keys_free(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +179,7 @@ int main(void)
 		cmocka_unit_test(bad_names),
 		cmocka_unit_test(every_byte_flipped),
 		cmocka_unit_test(swapped),
+		cmocka_unit_test(authentic_nonsense),
 	};
 
 	return cmocka_run_group_tests_name("format/xattr", tests, NULL, NULL);
