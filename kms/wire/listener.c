@@ -54,6 +54,7 @@ static enum err bind_unix(int fd, const struct sockaddr_un *address, mode_t mode
 		return err_system("cannot look at %s", address->sun_path);
 	l->path_dev = st.st_dev;
 	l->path_ino = st.st_ino;
+	l->path_made = st.st_mtim;
 	memcpy(l->path, address->sun_path, sizeof(l->path));
 	return ERR_OK;
 }
@@ -171,15 +172,21 @@ enum err listener_from_fd(int fd, struct listener *ret)
 	return ERR_OK;
 }
 
-void listener_close(struct listener *l)
+static int is_ours(const struct listener *l)
 {
 	struct stat st;
 
+	return lstat(l->path, &st) == 0 && st.st_dev == l->path_dev && st.st_ino == l->path_ino &&
+	       st.st_mtim.tv_sec == l->path_made.tv_sec && st.st_mtim.tv_nsec == l->path_made.tv_nsec;
+}
+
+void listener_close(struct listener *l)
+{
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
 	/* Another service may have taken the path over since: remove only what is ours. */
-	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->path_dev && st.st_ino == l->path_ino)
+	if (l->path[0] && is_ours(l))
 		unlink(l->path);
 	l->path[0] = '\0';
 }

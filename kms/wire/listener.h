@@ -5,6 +5,7 @@
 /* A listening socket from what a person wrote: `unix:PATH`, `HOST:PORT`, `[ADDRESS]:PORT`, `*:PORT`; port 0 picks one. */
 
 #include <sys/types.h>
+#include <time.h>
 #include "kms/base/err.h"
 #include "kms/wire/endpoint.h"
 
@@ -15,6 +16,7 @@ struct listener {
 	char path[ENDPOINT_PATH_SIZE]; /* Unix: removed by listener_close() */
 	dev_t path_dev;                /* … if it is still the file that was made */
 	ino_t path_ino;
+	struct timespec path_made;            /* inode numbers are reused */
 	char address[ENDPOINT_HOST_SIZE + 8]; /* "unix:PATH" or "127.0.0.1:43210", the real port */
 };
 

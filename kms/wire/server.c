@@ -118,16 +118,19 @@ static void wait_until(struct wire_server *s, uint64_t ns)
 	pthread_cond_timedwait(&s->wake, &s->lock, &until);
 }
 
-/* Whatever is due in the engine, then when to look again. A failure is reported and tried again after a minute. */
+/*
+ * Do whatever is due in the engine; returns when to look again. At most a minute ahead: a request may schedule something
+ * earlier than what is known now, and other processes share the keystore. A failure is reported and tried again then.
+ */
 static uint64_t run_due(struct wire_server *s)
 {
-	uint64_t next = 0;
+	uint64_t latest = s->clock->wall(s->clock) + 60 * CLOCK_SECOND, next = 0;
 	enum err e = engine_run_due(s->config.engine, &next);
 
-	if (e == ERR_OK)
-		return next;
-	report(s->config.reporter, REPORT_ERROR, "scheduled key work failed, next try in a minute: %s", err_text(e));
-	return s->clock->wall(s->clock) + 60 * CLOCK_SECOND;
+	if (e != ERR_OK)
+		report(s->config.reporter, REPORT_ERROR, "scheduled key work failed, next try in a minute: %s",
+			err_text(e));
+	return e == ERR_OK && next < latest ? next : latest;
 }
 
 static void *maintain(void *context)
