@@ -29,7 +29,7 @@ static struct bucket *find_or_add(struct bucket_cache *cache, const struct bucke
 
 void buckets_free(struct bucket_cache *cache)
 {
-	struct bucket *b, *next;
+	struct bucket *b = NULL, *next = NULL;
 
 	HASH_ITER (hh, cache->buckets, b, next) {
 		assert(!b->busy);

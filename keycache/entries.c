@@ -57,7 +57,7 @@ static int is_removable(const struct entry *e)
 /* Idle and failed entries count too: a vault full of foreign blobs must not fill the memory. */
 static void make_room(struct bucket_cache *cache)
 {
-	struct entry *e, *next, *oldest = NULL;
+	struct entry *e = NULL, *next = NULL, *oldest = NULL;
 
 	if (HASH_COUNT(cache->entries) < cache->max_entries)
 		return;
@@ -106,7 +106,7 @@ uint64_t entries_expire(struct bucket_cache *cache)
 {
 	uint64_t now = cache_now(cache);
 	uint64_t next_expiry = UINT64_MAX;
-	struct entry *e, *next;
+	struct entry *e = NULL, *next = NULL;
 
 	HASH_ITER (hh, cache->entries, e, next) {
 		drop_if_expired(cache, e);
@@ -118,7 +118,7 @@ uint64_t entries_expire(struct bucket_cache *cache)
 
 void entries_drop_all(struct bucket_cache *cache)
 {
-	struct entry *e, *next;
+	struct entry *e = NULL, *next = NULL;
 
 	cache->epoch++;
 	HASH_ITER (hh, cache->entries, e, next) {
@@ -131,7 +131,7 @@ void entries_drop_all(struct bucket_cache *cache)
 
 void entries_free(struct bucket_cache *cache)
 {
-	struct entry *e, *next;
+	struct entry *e = NULL, *next = NULL;
 
 	HASH_ITER (hh, cache->entries, e, next) {
 		assert(is_removable(e));

@@ -173,7 +173,7 @@ static void describe(const struct bucket_cache *cache, const struct entry *e, st
 
 size_t bucket_cache_entries(const struct bucket_cache *cache, struct bucket_cache_entry *out, size_t max)
 {
-	struct entry *e, *next;
+	struct entry *e = NULL, *next = NULL;
 	size_t n = 0;
 
 	cache_lock(cache);
