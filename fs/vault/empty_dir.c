@@ -16,7 +16,7 @@ enum {
 	PATH_SIZE = NAME_LOWER_MAX + sizeof(DIR_FILE_NAME) + 2
 };
 
-static int is_tmp(const char *name)
+int empty_dir_is_tmp(const char *name)
 {
 	return strncmp(name, TMP_DIR_PREFIX, strlen(TMP_DIR_PREFIX)) == 0;
 }
@@ -24,7 +24,7 @@ static int is_tmp(const char *name)
 /* What may lie in an empty directory: its id; what an interrupted operation left. */
 static int is_leftover(struct vault *v, const char *name)
 {
-	return is_tmp(name) || name_classify(v->names, name, strlen(name)) == NAME_LONG_SIDECAR;
+	return empty_dir_is_tmp(name) || name_classify(v->names, name, strlen(name)) == NAME_LONG_SIDECAR;
 }
 
 static int may_be_in_empty(struct vault *v, const char *name, int strict)
@@ -55,7 +55,7 @@ static enum err sweep_one(struct vault *v, int fd, const char *name)
 	int sub, leftovers;
 	enum err e;
 
-	if (!is_tmp(name)) {
+	if (!empty_dir_is_tmp(name)) {
 		v->lower->unlinkat(v->lower, fd, name, 0);
 		return ERR_OK;
 	}
@@ -119,6 +119,33 @@ void empty_dir_delete(struct vault *v, int dirfd, const char *name)
 		l->unlinkat(l, dirfd, id, 0);
 	if (l->unlinkat(l, dirfd, name, AT_REMOVEDIR) != 0)
 		report_damage(v, name, "the rest of a removed directory could not be deleted; it does no harm");
+}
+
+/* Deletes directories in the making or half removed. Where a whole one stands it was never seen, or was seen to be empty. */
+static void sweep_tmp(struct vault_dir *d)
+{
+	const struct lower *l = d->v->lower;
+	int fd = l->openat(l, d->fd, ".", OPEN_DIR, 0);
+	const struct dirent64 *entry;
+	struct dirents entries;
+
+	if (fd < 0)
+		return;
+	dirents_init(&entries, l, fd);
+	while (dirents_next(&entries, &entry) == ERR_OK)
+		if (empty_dir_is_tmp(entry->d_name))
+			(void)sweep_one(d->v, fd, entry->d_name);
+	l->close(l, fd);
+}
+
+void empty_dir_sweep(struct vault_dir *d)
+{
+	if (d->v->read_only)
+		return;
+	/* A mkdir under way holds the lock shared: what is found now belongs to nobody. */
+	tree_exclusive(d->v);
+	sweep_tmp(d);
+	tree_unlock(d->v);
 }
 
 static enum err rmdir_locked(const struct target *t)

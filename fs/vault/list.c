@@ -8,7 +8,8 @@
 
 struct vault_list {
 	struct vault_dir *dir;
-	int again; /* the entry returned last comes again */
+	int again;     /* the entry returned last comes again */
+	int leftovers; /* something of an interrupted operation was met */
 	struct vault_entry last;
 	char lower[NAME_LOWER_MAX + 1]; /* of the entry returned last */
 	struct dirents entries;
@@ -27,7 +28,7 @@ enum err vault_list_open(struct vault_dir *d, struct vault_list **ret)
 		return fail_errno("opening a directory to list it");
 	}
 	list->dir = vault_dir_hold(d);
-	list->again = 0;
+	list->again = list->leftovers = 0;
 	list->lower[0] = '\0';
 	dirents_init(&list->entries, d->v->lower, fd);
 	*ret = list;
@@ -38,6 +39,8 @@ void vault_list_close(struct vault_list *l)
 {
 	if (!l)
 		return;
+	if (l->leftovers)
+		empty_dir_sweep(l->dir);
 	l->entries.l->close(l->entries.l, l->entries.fd);
 	vault_dir_release(l->dir);
 	free(l);
@@ -54,6 +57,8 @@ static enum err decode(struct vault_list *l, const char *lower, struct vault_ent
 	case NAME_LONG:
 		return long_name_decode(l->dir, lower, len, ret->name, &ret->len);
 	case NAME_OURS:
+		l->leftovers |= empty_dir_is_tmp(lower);
+		break;
 	case NAME_LONG_SIDECAR:
 		break;
 	}

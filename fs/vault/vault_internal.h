@@ -164,6 +164,11 @@ enum err empty_dir_move_aside(const struct target *t, char ret_name[RANDOM_NAME_
 /** Delete what was moved aside. A failure leaves something invisible and is reported only. */
 void empty_dir_delete(struct vault *v, int dirfd, const char *name);
 
+/** Is this lower name one of a directory in the making or being removed? */
+int empty_dir_is_tmp(const char *name);
+/** Delete what an interrupted mkdir or rmdir left in @d, so that its link count is right again. */
+void empty_dir_sweep(struct vault_dir *d);
+
 /* ---- state.c ---- */
 
 /** Replace @name below @dirfd atomically and durably. */
