@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import signal
 import stat
@@ -156,3 +157,56 @@ def kms_service(kms_box):
 
 
 needs_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no usable /dev/fuse on this machine")
+
+
+class Mounted:
+    """A box with a keystore, a vault and its mount."""
+
+    def __init__(self, box, *options):
+        self.box = box
+        self.vault = box.make_vault()
+        self.point = box.mount(self.vault, *options)
+
+    def path(self, *parts):
+        return os.path.join(self.point, *parts)
+
+    def stats(self):
+        return json.loads(self.box.run("stats", "--json", self.point).stdout)
+
+    def remount(self, *options):
+        """A fresh process and empty caches; returns nothing."""
+        self.box.umount(self.point)
+        self.box.mount(self.vault, *options)
+
+    def pid(self):
+        return self.stats()["pid"]
+
+    def memory(self, what="VmRSS"):
+        """Bytes, from /proc/PID/status."""
+        with open(f"/proc/{self.pid()}/status") as f:
+            return int(re.search(rf"^{what}:\s+(\d+) kB", f.read(), re.M).group(1)) * 1024
+
+
+@pytest.fixture
+def mounted(kms_box):
+    """A mounted vault for one test."""
+    return Mounted(kms_box)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A mounted vault for all tests of a module; each works in a folder of its own (`folder`)."""
+    box = Box(tmp_path_factory.mktemp("shared"))
+    try:
+        box.make_keystore()
+        yield Mounted(box)
+    finally:
+        box.close()
+
+
+@pytest.fixture
+def folder(shared, request):
+    """An empty folder inside the shared mount."""
+    path = shared.path(re.sub(r"\W", "_", request.node.name)[:80])
+    os.mkdir(path)
+    return path
