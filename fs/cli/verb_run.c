@@ -6,7 +6,9 @@
 #include "kms/base/json.h"
 #include "kms/base/secret.h"
 
-enum { COMMON_OPTIONS = 8, NAME_SIZE = 48 };
+enum { COMMON_OPTIONS = 9, NAME_SIZE = 48 };
+
+enum { OUTPUT_UNSET = -1, OUTPUT_JSON, OUTPUT_TEXT };
 
 /* What was given on the command line for one verb. */
 struct given {
@@ -15,7 +17,8 @@ struct given {
 	int yes[VERB_OPTIONS_MAX], no[VERB_OPTIONS_MAX];
 	char no_name[VERB_OPTIONS_MAX][NAME_SIZE];
 
-	const char *input_json, *output;
+	const char *input_json, *query;
+	int output; /* enum below */
 	int json, no_paginate, no_pager;
 	uint64_t max_items, page_size;
 	struct cli_settings settings;
@@ -53,7 +56,9 @@ static struct cli_option *add_common(struct given *g, struct cli_option *o)
 		"cli-input-json", 0, CLI_TEXT, &g->input_json, "JSON|file://PATH", "the whole request"};
 	*o++ = (struct cli_option){
 		"json", 0, CLI_FLAG, &g->json, NULL, "print the answer's JSON (always so into a pipe)"};
-	*o++ = (struct cli_option){"output", 0, CLI_TEXT, &g->output, "json", NULL};
+	*o++ = (struct cli_option){
+		"query", 0, CLI_TEXT, &g->query, "PATH", "only this part of the answer: Keys[0].KeyId"};
+	*o++ = (struct cli_option){"output", 0, CLI_CHOICE, &g->output, "json|text", "text: bare words, for scripts"};
 	*o++ = (struct cli_option){"no-cli-pager", 0, CLI_FLAG, &g->no_pager, NULL, NULL};
 	if (!pages)
 		return o;
@@ -172,16 +177,25 @@ static enum err call(const struct given *g, json_t *request, json_t **ret)
 	return kms_call(kms, g->verb->operation, request, ret);
 }
 
-static void print_response(const struct given *g, const json_t *response)
+static enum err print_response(const struct given *g, const json_t *response)
 {
+	const json_t *value = response;
+
 	if (json_object_size(response) == 0)
-		return;
-	if (!g->json && cli_is_terminal(stdout)) {
-		verb_show(response, stdout);
-		return;
+		return ERR_OK;
+	if (g->query)
+		TRY(verb_query(response, g->query, &value));
+	if (g->output == OUTPUT_TEXT) {
+		verb_print_text(value, stdout);
+	} else if (!g->json && !g->query && g->output == OUTPUT_UNSET && cli_is_terminal(stdout)) {
+		verb_show(value, stdout);
+	} else if (value) {
+		json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_INDENT(4) | JSON_REAL_PRECISION(15));
+		putchar('\n');
+	} else {
+		puts("null");
 	}
-	json_dumpf(response, stdout, JSON_INDENT(4) | JSON_REAL_PRECISION(15));
-	putchar('\n');
+	return ERR_OK;
 }
 
 /* The KMS's refusals in the AWS CLI's words, so that scripts which look for them find them. */
@@ -201,19 +215,15 @@ static enum err run(struct given *g)
 	json_t *request AUTO_JSON = NULL;
 	json_t *response AUTO_JSON = NULL;
 
-	if (g->output && strcmp(g->output, "json") != 0)
-		return err_fail(ERR_USAGE, "--output %s: there is only json", g->output);
 	TRY(build_request(g, &request));
 	TRY(cli_settings_load(&g->settings));
 	TRY(call(g, request, &response));
-	g->json |= g->output != NULL;
-	print_response(g, response);
-	return ERR_OK;
+	return print_response(g, response);
 }
 
 int verb_run(int argc, char **argv)
 {
-	struct given g = {.verb = verb_find(argv[0])};
+	struct given g = {.verb = verb_find(argv[0]), .output = OUTPUT_UNSET};
 	char synopsis[128];
 	int operands, done;
 

@@ -51,6 +51,11 @@ enum err verb_value(enum verb_type type, const struct cli_texts *words, json_t *
 /** --cli-input-json: JSON text or file://PATH; an object. */
 enum err verb_input_json(const char *text, json_t **ret);
 
+/** The part of an answer that @path names: member names, dots and [number]. NULL in *ret: there is none. ERR_USAGE: no such path. */
+enum err verb_query(const json_t *response, const char *path, const json_t **ret);
+/** For scripts, as `--output text`: one line, items of a list separated by tabs, None for what is not there. */
+void verb_print_text(const json_t *value, FILE *out);
+
 /** For people: aligned fields, tables for lists, dates as UTC. */
 void verb_show(const json_t *response, FILE *out);
 

@@ -167,6 +167,20 @@ def test_other_values(kms_box, key):
     assert "An error occurred (DryRunOperationException)" in done.stderr and done.returncode == 1
 
 
+def test_query_and_text(kms_box, key):
+    def text(*args):
+        return kms_box.run("kms", *args, "--output", "text").stdout
+
+    assert text("describe-key", "--key-id", key["KeyId"], "--query", "KeyMetadata.Arn") == key["Arn"] + "\n"
+    assert text("describe-key", "--key-id", key["KeyId"], "--query", "KeyMetadata.EncryptionAlgorithms") == "SYMMETRIC_DEFAULT\n"
+    assert text("list-keys", "--query", "Keys[0].KeyId") == key["KeyId"] + "\n"
+    assert text("list-keys", "--query", "Keys[1].KeyId") == "None\n"
+    assert text("describe-key", "--key-id", key["KeyId"], "--query", "KeyMetadata.Enabled") == "True\n"
+    assert ask(kms_box, "list-keys", "--query", "Keys[0]") == {"KeyId": key["KeyId"], "KeyArn": key["Arn"]}
+    for path in (".", "Keys[", "Keys[x]", "Keys.", "length(Keys)."):
+        assert "--query" in kms_box.run("kms", "list-keys", "--query", path, code=2).stderr
+
+
 def test_lists_fetch_every_page(kms_box):
     made = {ask(kms_box, "create-key")["KeyMetadata"]["KeyId"] for _ in range(5)}
     whole = ask(kms_box, "list-keys", "--page-size", "2")
@@ -193,7 +207,7 @@ def test_lists_fetch_every_page(kms_box):
     (["encrypt", "--key-id", "x", "--plaintext", "eA==", "--encryption-context", "a=b,a=c"], "a name twice"),
     (["generate-random", "--number-of-bytes", "many"], "not a whole number"),
     (["list-keys", "--cli-input-json", "[]"], "not a JSON object"),
-    (["list-keys", "--output", "yaml"], "there is only json"),
+    (["list-keys", "--output", "yaml"], '"yaml" is none of'),
     (["list-keys", "--kms", "ftp://x"], "ftp://x"),
     (["audit", "--since", "tomorrow"], "is no moment"),
     (["delete-access-key"], "required: --access-key-id"),
