@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "fs/cli/cli.h"
+#include "kms/base/encode.h"
 #include "kms/base/io.h"
 #include "kms/base/json.h"
 #include "kms/base/random.h"
@@ -391,6 +392,113 @@ static void test_agent_is_not_dumpable(void **state)
 	wire_agent_stop(agent);
 }
 
+/* A needle kept under a mask, so that the one we hold is not what is found. */
+struct needle {
+	uint8_t masked[64];
+	size_t len;
+};
+
+enum { MASK = 0x5a };
+
+static void needle_set(struct needle *n, const void *p, size_t len)
+{
+	assert_true(len <= sizeof(n->masked));
+	n->len = len;
+	for (size_t i = 0; i < len; i++)
+		n->masked[i] = ((const uint8_t *)p)[i] ^ MASK;
+}
+
+static int needle_at(const struct needle *n, const uint8_t *p)
+{
+	for (size_t i = 0; i < n->len; i++)
+		if ((p[i] ^ MASK) != n->masked[i])
+			return 0;
+	return 1;
+}
+
+static unsigned needle_count(const struct needle *n, const uint8_t *p, size_t len)
+{
+	const uint8_t *end = p + len;
+	unsigned found = 0;
+
+	while ((p = memchr(p, n->masked[0] ^ MASK, (size_t)(end - p))) && (size_t)(end - p) >= n->len) {
+		found += needle_at(n, p);
+		p++;
+	}
+	return found;
+}
+
+/* Over all writable memory of process @pid; -1 when it may not be read. */
+static int memory_count(pid_t pid, const struct needle *needle)
+{
+	char path[64], line[512];
+	unsigned long from, to;
+	int found = 0, mem;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	mem = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	if (mem < 0 || !maps)
+		return -1;
+	while (fgets(line, sizeof(line), maps)) {
+		enum { PART = 1 << 20, OVERLAP = 64 };
+		static uint8_t part[PART];
+
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") || to - from > 1UL << 30)
+			continue; /* the largest ones are a sanitizer's shadow */
+		for (; from < to; from += PART - OVERLAP) {
+			ssize_t n = pread(mem, part, to - from < PART ? to - from : PART, (off_t)from);
+
+			found += n > 0 ? (int)needle_count(needle, part, (size_t)n) : 0;
+			memset(part, 0, sizeof(part));
+			if (n <= 0)
+				break;
+		}
+	}
+	fclose(maps);
+	close(mem);
+	return found;
+}
+
+/*
+ * A data key that was generated, unwrapped and wiped by its owner is nowhere: neither as bytes nor as base64, neither here
+ * (libcurl, jansson, our buffers) nor in the agent.
+ */
+static void test_no_copy_of_a_key_stays_behind(void **state)
+{
+	const struct place *p = *state;
+	struct kms_context context = {.count = 0};
+	struct kms *kms = connect_to(p);
+	struct kms_wrapped_key wrapped;
+	struct needle raw, text, path;
+	char base64[BASE64_LEN(KEY_SIZE) + 1];
+	uint8_t key[KEY_SIZE];
+	pid_t agent = only_child();
+
+	assert_int_equal(kms_generate_data_key(kms, "alias/aws/signetfs", &context, key, &wrapped), ERR_OK);
+	assert_int_equal(kms_decrypt_data_key(kms, &wrapped, &context, key), ERR_OK);
+	encode_base64(key, sizeof(key), base64);
+	needle_set(&raw, key, sizeof(key));
+	needle_set(&text, base64, strlen(base64) - 1);
+	assert_true(memory_count(getpid(), &raw) >= 1); /* the search finds what is there */
+	assert_true(memory_count(getpid(), &text) >= 1);
+	secret_wipe(key, sizeof(key));
+	secret_wipe(base64, sizeof(base64));
+	assert_int_equal(memory_count(getpid(), &raw), 0);
+	assert_int_equal(memory_count(getpid(), &text), 0);
+	if (geteuid() == 0) {
+		needle_set(&path, p->keystore, strlen(p->keystore));
+		assert_true(memory_count(agent, &path) >= 1);
+		assert_int_equal(memory_count(agent, &raw), 0);
+		assert_int_equal(memory_count(agent, &text), 0);
+	} else {
+		assert_int_equal(memory_count(agent, &raw), -1);
+	}
+	kms_close(kms);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +512,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_agent_stays_with_a_forked_client),
 		cmocka_unit_test(test_nothing_leaks_into_or_out_of_it),
 		cmocka_unit_test(test_agent_is_not_dumpable),
+		cmocka_unit_test(test_no_copy_of_a_key_stays_behind),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
