@@ -54,20 +54,28 @@ static int is_removable(const struct entry *e)
 	return e->state != ENTRY_FETCHING && e->waiters == 0;
 }
 
-/* Idle and failed entries count too: a vault full of foreign blobs must not fill the memory. */
-static void make_room(struct bucket_cache *cache)
+static struct entry *least_recently_used(struct bucket_cache *cache)
 {
 	struct entry *e = NULL, *next = NULL, *oldest = NULL;
 
-	if (HASH_COUNT(cache->entries) < cache->max_entries)
-		return;
 	HASH_ITER (hh, cache->entries, e, next)
 		if (is_removable(e) && (!oldest || e->used < oldest->used))
 			oldest = e;
-	if (!oldest)
-		return;
-	cache->stats.evictions += oldest->state == ENTRY_HELD;
-	remove_entry(cache, oldest);
+	return oldest;
+}
+
+/*
+ * Idle and failed entries count too: a vault full of foreign blobs must not fill the memory. What is in flight cannot go, so
+ * many flights at once exceed the bound until they are back.
+ */
+static void shrink_to(struct bucket_cache *cache, unsigned count)
+{
+	struct entry *oldest;
+
+	while (HASH_COUNT(cache->entries) > count && (oldest = least_recently_used(cache)) != NULL) {
+		cache->stats.evictions += oldest->state == ENTRY_HELD;
+		remove_entry(cache, oldest);
+	}
 }
 
 static struct entry *find_or_add(struct bucket_cache *cache, const uint8_t digest[SHA256_SIZE])
@@ -77,7 +85,7 @@ static struct entry *find_or_add(struct bucket_cache *cache, const uint8_t diges
 
 	if (!e) {
 		entries_expire(cache);
-		make_room(cache);
+		shrink_to(cache, cache->max_entries - 1);
 		e = calloc(1, sizeof(*e));
 		if (!e)
 			return NULL;
@@ -205,6 +213,7 @@ static enum err fly(struct bucket_cache *cache, struct entry *e, const struct bu
 		*ret = bucket_ref_hold(ref);
 	}
 	pthread_cond_broadcast(&cache->changed);
+	shrink_to(cache, cache->max_entries); /* may take @e, if nobody waits for it */
 	return error;
 }
 

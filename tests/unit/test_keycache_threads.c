@@ -22,10 +22,13 @@ struct worker {
 	struct bucket_ref *ref;
 };
 
+static _Atomic unsigned started;
+
 static void *acquire(void *arg)
 {
 	struct worker *w = arg;
 
+	atomic_fetch_add(&started, 1);
 	w->result = w->wrapped ? bucket_cache_acquire_for_unwrap(w->x->cache, &cache_fixture_vault, w->wrapped, &w->ref)
 			       : bucket_cache_acquire_for_wrap(w->x->cache, &cache_fixture_vault, &w->ref);
 	return NULL;
@@ -57,8 +60,11 @@ static void fly_together(struct cache_fixture *x, const struct kms_wrapped_key *
 {
 	fake_kms_reset_counts(x->kms);
 	fake_kms_block(x->kms);
+	atomic_store(&started, 0);
 	start(w, x, wrapped);
 	assert_int_equal(fake_kms_wait_blocked(x->kms, 1), 1);
+	while (atomic_load(&started) < THREADS)
+		pause_ms(1);
 	pause_ms(300);
 	assert_int_equal(fake_kms_calls(x->kms, NULL), 1);
 	fake_kms_release(x->kms);
@@ -174,6 +180,40 @@ static void dropped_in_flight(void **state)
 	cache_fixture_teardown(&x);
 }
 
+/* More flights at once than there may be entries: when they are back, the bound holds again. */
+static void bound_after_many_flights(void **state)
+{
+	enum { MAX = 2 };
+	struct kms_wrapped_key keys[THREADS];
+	struct worker w[THREADS];
+	struct cache_fixture x;
+
+	(void)state;
+	cache_fixture_setup(&x);
+	x.config.max_entries = MAX;
+	cache_fixture_reopen(&x);
+	for (size_t i = 0; i < THREADS; i++)
+		keys[i] = cache_fixture_foreign_key(&x, &cache_fixture_vault);
+	fake_kms_block(x.kms);
+	for (size_t i = 0; i < THREADS; i++) {
+		w[i] = (struct worker){.x = &x, .wrapped = &keys[i]};
+		assert_int_equal(pthread_create(&w[i].thread, NULL, acquire, &w[i]), 0);
+	}
+	assert_int_equal(fake_kms_wait_blocked(x.kms, THREADS), THREADS);
+	fake_kms_release(x.kms);
+	join(w);
+	assert_int_equal(bucket_cache_entries(x.cache, NULL, 0), MAX);
+	assert_int_equal(cache_fixture_stats(&x).entries, THREADS);
+	assert_int_equal(cache_fixture_stats(&x).evictions, THREADS - MAX);
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(w[i].result, ERR_OK);
+		assert_true(bucket_ref_live(w[i].ref));
+		bucket_ref_release(w[i].ref);
+	}
+	assert_int_equal(cache_fixture_stats(&x).entries, MAX);
+	cache_fixture_teardown(&x);
+}
+
 /* ---- Everything at once ---- */
 
 enum { KEYS = 6, ROUNDS = 3000 };
@@ -207,7 +247,7 @@ static void storm_step(struct storm *s, unsigned n)
 	if (n % 500 == 499)
 		bucket_cache_drop_all(s->x->cache);
 	if (n % 50 == 7)
-		clock_fake_advance(&s->x->clock, 40 * CLOCK_SECOND);
+		clock_fake_advance(&s->x->clock, (n % 200 == 7 ? 400 : 40) * CLOCK_SECOND);
 	if (n % 97 == 3)
 		fake_kms_fail_next(s->x->kms, NULL, ERR_KMS_DISABLED, 1);
 	if (n % 64 == 0) {
@@ -264,7 +304,8 @@ static void storm(void **state)
 				 stats.decrypt_refused + stats.decrypt_failed,
 		fake_kms_calls(x.kms, NULL));
 	assert_int_equal(stats.wraps, s.good);
-	assert_true(stats.evictions > 0 && stats.expirations > 0);
+	assert_true(stats.evictions > 0);
+	assert_true(stats.expirations > 0);
 	assert_true(stats.entries <= 3);
 	cache_fixture_teardown(&x);
 }
@@ -277,6 +318,7 @@ int main(void)
 		cmocka_unit_test(single_flight_after_remount),
 		cmocka_unit_test(shared_failure),
 		cmocka_unit_test(dropped_in_flight),
+		cmocka_unit_test(bound_after_many_flights),
 		cmocka_unit_test(storm),
 	};
 
