@@ -183,10 +183,18 @@ static enum err put_first_header(struct vault_file *f)
 {
 	struct scratch *s;
 
+	const struct lower *l = f->v->lower;
+	struct stat st;
+
 	if (f->state != FILE_FRESH || f->broken)
 		return ERR_OK;
 	TRY(scratch_get(f->v->aead, &s));
-	return file_ready_to_change(f, s, 0);
+	if (l->fstat(l, f->fd, &st) != 0)
+		return fail_errno("stat of an open file");
+	TRY(file_ready_to_change(f, s, 0));
+	/* Nothing that a program can see was written: the times it gave the file stay. */
+	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+	return l->utimensat(l, f->fd, "", times, AT_EMPTY_PATH) == 0 ? ERR_OK : fail_errno("utimens");
 }
 
 static int sync_lower(struct vault_file *f, int data_only)
