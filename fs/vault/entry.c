@@ -69,15 +69,27 @@ static struct target temporary(const struct target *t, const char *name)
 	return tmp;
 }
 
-/* Inside, owner, modes: all of it before the rename that makes it seen. */
+/* The mode that was asked for and had to wait. What the parent gave (set-group-ID, the default ACL's mask) stays. */
+static enum err narrow_mode(const struct target *tmp, mode_t mode)
+{
+	struct stat st;
+
+	if (tmp->v->privileged || (mode & S_IRWXU) == S_IRWXU)
+		return ERR_OK;
+	if (tmp->l->fstatat(tmp->l, tmp->fd, tmp->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		tmp->l->fchmodat(tmp->l, tmp->fd, tmp->name, st.st_mode & 07777 & (~(mode_t)S_IRWXU | mode)) != 0)
+		return fail_errno("setting the mode of a new directory");
+	return ERR_OK;
+}
+
+/* Inside, owner, mode: all of it before the rename that makes it seen. */
 static enum err fill_dir(const struct target *tmp, const struct making *m, int *ret_id)
 {
 	char path[RANDOM_NAME_SIZE + sizeof(DIR_FILE_NAME)];
 
 	snprintf(path, sizeof(path), "%s/" DIR_FILE_NAME, tmp->name);
 	TRY(dir_write_id(tmp->v, tmp->fd, path, ret_id));
-	if ((m->mode & S_IRWXU) != S_IRWXU && tmp->l->fchmodat(tmp->l, tmp->fd, tmp->name, m->mode & 07777) != 0)
-		return fail_errno("setting the mode of a new directory");
+	TRY(narrow_mode(tmp, m->mode));
 	return target_own(tmp, m->owner, S_IFDIR | m->mode);
 }
 
@@ -104,7 +116,7 @@ static enum err make_dir(const struct target *t, const struct making *m)
 
 	random_name(name);
 	/* Its owner has to be able to write the id into it; the mode that was asked for follows. */
-	if (t->l->mkdirat(t->l, t->fd, name, m->mode | S_IRWXU) != 0)
+	if (t->l->mkdirat(t->l, t->fd, name, t->v->privileged ? m->mode : m->mode | S_IRWXU) != 0)
 		return fail_errno("mkdir");
 	e = fill_dir(&tmp, m, &id);
 	if (e == ERR_OK)

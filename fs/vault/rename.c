@@ -45,7 +45,10 @@ static enum err replace_by_exchange(const struct target *from, const struct targ
 	return ERR_OK;
 }
 
-/* On a lower tree that cannot exchange. A crash in between loses the empty directory. */
+/*
+ * On a lower tree that cannot exchange, or may not: moving the empty directory to another parent takes rights on itself,
+ * replacing it takes none. A crash in between loses the empty directory.
+ */
 static enum err replace_by_moving_aside(const struct target *from, const struct target *to)
 {
 	char aside[RANDOM_NAME_SIZE];
@@ -60,14 +63,13 @@ static enum err replace_by_moving_aside(const struct target *from, const struct 
 	return e;
 }
 
-/* rename(2) says ENOTEMPTY before it looks whether the source is inside the target; the exchange below would say EINVAL. */
 static enum err replace_empty_dir(const struct target *from, const struct target *to)
 {
 	enum err e;
 
 	TRY(empty_dir_check(to));
 	e = replace_by_exchange(from, to);
-	if (e == ERR_SYSTEM && err_errno() == EINVAL)
+	if (e == ERR_SYSTEM && (err_errno() == EINVAL || err_errno() == EACCES))
 		e = replace_by_moving_aside(from, to);
 	return e;
 }
