@@ -313,6 +313,35 @@ static void test_any_change_is_noticed(void **state)
 	assert_int_equal(check(&r, SECRET, WALL), ERR_KMS_SIGNATURE_MISMATCH);
 }
 
+/* Signed well, but over too little. */
+static void test_what_must_be_signed(void **state)
+{
+	static const struct {
+		const char *list;
+		enum err error;
+	} cases[] = {
+		{"host;x-amz-date;x-amz-target", ERR_OK},
+		{"x-amz-date;x-amz-target", ERR_KMS_SIGNATURE_MISMATCH},
+		{"host;x-amz-target", ERR_KMS_SIGNATURE_MISMATCH},
+		{"host;x-amz-date", ERR_KMS_SIGNATURE_MISMATCH},
+	};
+	struct sigv4_scope scope = scope_of("kms");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char signature[SIGV4_SIGNATURE_SIZE];
+		struct text authorization AUTO_TEXT;
+		struct received r;
+
+		text_init(&authorization, 1024);
+		receive(&r, "");
+		assert_int_equal(sigv4_sign(&r.request, cases[i].list, &scope, SECRET, signature), ERR_OK);
+		sigv4_put_authorization(&authorization, "AKIDEXAMPLE", &scope, cases[i].list, signature);
+		r.headers[COUNT(kms)].value = text_str(&authorization);
+		assert_int_equal(check(&r, SECRET, WALL), cases[i].error);
+	}
+}
+
 static void test_content_hash_header(void **state)
 {
 	static const struct {
@@ -409,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_dates_that_are_none),
 		cmocka_unit_test(test_repeated_headers_are_refused),
 		cmocka_unit_test(test_any_change_is_noticed),
+		cmocka_unit_test(test_what_must_be_signed),
 		cmocka_unit_test(test_content_hash_header),
 		cmocka_unit_test(test_token_must_be_signed),
 		cmocka_unit_test(test_too_large_is_refused),
