@@ -110,8 +110,9 @@ static void show_table(const json_t *rows, FILE *out)
 	if (!t)
 		return;
 	cli_table_add(t, columns);
-	json_array_foreach (rows, r, row)
+	json_array_foreach (rows, r, row) {
 		add_row(t, row, columns, n);
+	}
 	cli_table_print(t, out);
 	cli_table_free(t);
 }
