@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,8 +94,10 @@ static void *converse(void *context)
 {
 	struct conversation *c = context;
 	char *buf = malloc(REQUEST_MAX);
+	int on = 1;
 
 	assert(buf);
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* head and body are two writes */
 	while (read_request(c->fd, buf) == 0 && answer(c->fd, next_step(c->server, buf)) == 0)
 		;
 	shutdown(c->fd, SHUT_RDWR);
