@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Eight threads on one file and on one tree; meant for ThreadSanitizer as much as for what it asserts. */
+#include "tests/support/vault_fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { THREADS = 8, ROUNDS = 300, RECORD = 6000 };
+
+struct team {
+	struct vault_fixture x;
+	struct vault_file *f;
+	pthread_barrier_t start;
+	atomic_int failures;
+};
+
+struct member {
+	struct team *team;
+	unsigned number;
+	pthread_t thread;
+};
+
+#define EXPECT(t, what)                                                                                                \
+	do {                                                                                                           \
+		if (!(what)) {                                                                                         \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                     \
+			atomic_fetch_add(&(t)->failures, 1);                                                           \
+		}                                                                                                      \
+	} while (0)
+
+static void run_team(struct team *t, void *(*run)(void *))
+{
+	struct member m[THREADS];
+
+	pthread_barrier_init(&t->start, NULL, THREADS);
+	for (unsigned i = 0; i < THREADS; i++) {
+		m[i] = (struct member){.team = t, .number = i};
+		assert_int_equal(pthread_create(&m[i].thread, NULL, run, &m[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(m[i].thread, NULL);
+	pthread_barrier_destroy(&t->start);
+	assert_int_equal(atomic_load(&t->failures), 0);
+}
+
+/*
+ * Even threads write their own record over and over, the whole of it in one byte value; odd ones read others' records. A read
+ * sees one value all through: writes and reads of one file do not mix. Records are not aligned, so neighbours share chunks.
+ */
+static void *write_and_read(void *p)
+{
+	struct member *m = p;
+	struct team *t = m->team;
+	uint8_t buf[RECORD];
+	struct stat st;
+	size_t len;
+
+	pthread_barrier_wait(&t->start);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		unsigned record = m->number % 2 ? (i + m->number) % THREADS : m->number;
+
+		if (m->number % 2 == 0) {
+			memset(buf, (int)i + 1, RECORD);
+			EXPECT(t, vault_file_write(t->f, record * RECORD, buf, RECORD) == ERR_OK);
+		} else {
+			EXPECT(t, vault_file_read(t->f, record * RECORD, RECORD, buf, &len) == ERR_OK);
+			for (size_t k = 1; k < len; k++)
+				if (buf[k] != buf[0]) {
+					EXPECT(t, !"a torn record");
+					break;
+				}
+		}
+		if (i % 50 == 0)
+			clock_fake_advance(&t->x.clock, 100 * CLOCK_SECOND);
+		if (i % 32 == 0)
+			EXPECT(t, vault_file_sync(t->f, 1) == ERR_OK);
+		EXPECT(t, vault_file_stat(t->f, &st) == ERR_OK);
+		EXPECT(t, st.st_size % RECORD == 0);
+	}
+	return NULL;
+}
+
+static void one_file(void **state)
+{
+	struct team t = {.failures = 0};
+
+	(void)state;
+	vault_fixture_init(&t.x, NULL);
+	assert_int_equal(vp_create(t.x.v, "f", 0644, &t.f), ERR_OK);
+	run_team(&t, write_and_read);
+	assert_int_equal(vault_file_close(t.f), ERR_OK);
+	vault_fixture_done(&t.x);
+}
+
+/* Readers alone, from the first use on: one of them loads the file. */
+static void *only_read(void *p)
+{
+	struct member *m = p;
+	struct team *t = m->team;
+	uint8_t buf[RECORD];
+	size_t len;
+
+	pthread_barrier_wait(&t->start);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		EXPECT(t, vault_file_read(t->f, (i * 977) % 50000, RECORD, buf, &len) == ERR_OK);
+		EXPECT(t, len == RECORD && buf[0] == 7 && buf[RECORD - 1] == 7);
+	}
+	return NULL;
+}
+
+static void readers(void **state)
+{
+	struct team t = {.failures = 0};
+	uint8_t *buf = malloc(60000);
+
+	(void)state;
+	memset(buf, 7, 60000);
+	vault_fixture_init(&t.x, NULL);
+	assert_int_equal(vp_put(t.x.v, "f", buf, 60000), ERR_OK);
+	assert_int_equal(vp_open(t.x.v, "f", 0, &t.f), ERR_OK);
+	run_team(&t, only_read);
+	assert_int_equal(vault_file_close(t.f), ERR_OK);
+	vault_fixture_done(&t.x);
+	free(buf);
+}
+
+static int is_ordinary(enum err e)
+{
+	int errnum = e == ERR_SYSTEM ? err_errno() : 0;
+
+	return e == ERR_OK || errnum == ENOENT || errnum == EEXIST || errnum == ENOTEMPTY || errnum == EINVAL ||
+	       errnum == ENOTDIR || errnum == EISDIR || errnum == EPERM; /* a link to a directory */
+}
+
+/* Everything at once in three directories; long names too. Nothing fails but for reasons of the tree. */
+static void *tree_operations(void *p)
+{
+	struct member *m = p;
+	struct team *t = m->team;
+	struct vault *v = t->x.v;
+	char long_name[256], a[600], b[600], names[65536];
+	uint64_t rng = 88172645463325252u + m->number;
+	uint8_t *buf;
+	size_t len;
+	enum err e;
+
+	memset(long_name, 'l', 200);
+	long_name[200] = '\0';
+	pthread_barrier_wait(&t->start);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		unsigned d1 = (unsigned)vault_fixture_below(&rng, 3), d2 = (unsigned)vault_fixture_below(&rng, 3);
+		unsigned n1 = (unsigned)vault_fixture_below(&rng, 5), n2 = (unsigned)vault_fixture_below(&rng, 5);
+
+		snprintf(a, sizeof(a), "d%u/%s%u", d1, n1 > 2 ? long_name : "n", n1);
+		snprintf(b, sizeof(b), "d%u/%s%u", d2, n2 > 2 ? long_name : "n", n2);
+		switch (vault_fixture_below(&rng, 9)) {
+		case 0:
+		case 1:
+			EXPECT(t, is_ordinary(vp_put(v, a, a, strlen(a))));
+			break;
+		case 2:
+			EXPECT(t, is_ordinary(vp_mkdir(v, a, 0755)));
+			break;
+		case 3:
+			EXPECT(t, is_ordinary(vp_rename(v, a, b, 0)));
+			break;
+		case 4:
+			EXPECT(t, is_ordinary(vp_unlink(v, a)));
+			break;
+		case 5:
+			EXPECT(t, is_ordinary(vp_rmdir(v, a)));
+			break;
+		case 6:
+			EXPECT(t, is_ordinary(vp_link(v, a, b)));
+			break;
+		case 7:
+			snprintf(b, sizeof(b), "d%u", d1);
+			EXPECT(t, is_ordinary(vp_list(v, b, names, sizeof(names), &len)));
+			break;
+		default:
+			/* Its own: one vault_file an inode is the caller's to see to. */
+			snprintf(a, sizeof(a), "d%u/own%u", d1, m->number);
+			EXPECT(t, vp_put(v, a, a, strlen(a)) == ERR_OK);
+			e = vp_get(v, a, &buf, &len);
+			EXPECT(t, e == ERR_OK && len == strlen(a) && memcmp(buf, a, len) == 0);
+			if (e == ERR_OK)
+				free(buf);
+			EXPECT(t, vp_unlink(v, a) == ERR_OK);
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void one_tree(void **state)
+{
+	struct team t = {.failures = 0};
+
+	(void)state;
+	vault_fixture_init(&t.x, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		char d[] = {'d', (char)('0' + i), '\0'};
+
+		assert_int_equal(vp_mkdir(t.x.v, d, 0755), ERR_OK);
+	}
+	run_team(&t, tree_operations);
+	vault_fixture_reopen(&t.x);
+	assert_int_equal(t.x.reports[REPORT_ERROR], 0);
+	vault_fixture_done(&t.x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_file),
+		cmocka_unit_test(readers),
+		cmocka_unit_test(one_tree),
+	};
+
+	return cmocka_run_group_tests_name("vault: threads", tests, NULL, NULL);
+}
