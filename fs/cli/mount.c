@@ -25,8 +25,10 @@ struct request {
 	struct cli_texts option_lists; /* each -o */
 	struct mount_options options;
 	int foreground;
-	char *vault, *point; /* absolute */
-	int ready_fd;        /* tells the waiting parent that the mount works; -1 in the foreground */
+	char *vault, *point;                 /* absolute */
+	char *copies[2 * CLI_TEXTS_MAX + 1]; /* lists cut up by parsing; settings point into them */
+	size_t copies_count;
+	int ready_fd; /* tells the waiting parent that the mount works; -1 in the foreground */
 };
 
 /* ---- Log: the terminal until the mount works, then syslog unless in the foreground ---- */
@@ -211,20 +213,20 @@ static char *absolute(const char *path)
 	return joined;
 }
 
-/* Settings point into the copy, so it stays for the process's life. */
-static enum err parse_list(struct mount_options *o, struct cli_settings *settings, const char *list)
+static enum err parse_list(struct request *r, struct mount_options *o, struct cli_settings *settings, const char *list)
 {
-	char *text = strdup(list);
+	char *copy = strdup(list);
 
-	if (!text)
+	if (!copy)
 		return err_fail(ERR_NO_MEMORY, "out of memory");
-	return mount_options_parse(o, settings, text);
+	r->copies[r->copies_count++] = copy;
+	return mount_options_parse(o, settings, copy);
 }
 
 static enum err parse_given(struct request *r, struct mount_options *o)
 {
 	for (size_t i = 0; i < r->option_lists.count; i++)
-		TRY(parse_list(o, &r->settings, r->option_lists.item[i]));
+		TRY(parse_list(r, o, &r->settings, r->option_lists.item[i]));
 	return ERR_OK;
 }
 
@@ -237,7 +239,7 @@ static enum err resolve_options(struct request *r)
 	TRY(cli_settings_load(&r->settings));
 	const char *configured = cli_setting(&r->settings, CLI_SET_MOUNT_OPTIONS);
 	if (configured) {
-		enum err e = parse_list(&r->options, NULL, configured);
+		enum err e = parse_list(r, &r->options, NULL, configured);
 		if (e != ERR_OK)
 			return err_wrap(e, "[mount] options in the configuration");
 	}
@@ -284,6 +286,8 @@ int cli_mount(int argc, char **argv)
 
 	if (done < 0)
 		done = fake ? CLI_DONE : mount_as_asked(&r, argv);
+	for (size_t i = 0; i < r.copies_count; i++)
+		free(r.copies[i]);
 	free(r.vault);
 	free(r.point);
 	cli_settings_free(&r.settings);
