@@ -18,6 +18,7 @@
 enum { VERIFIER_SIZE = KEY_SIZE + SHA256_SIZE };
 
 #define CHECKPOINT_RETRY (60 * CLOCK_SECOND)
+enum { DELETE_BATCH = 1000 };
 
 static enum err derive(const uint8_t key[KEY_SIZE], const uint8_t id[UUID_SIZE], const char *label, uint8_t *ret)
 {
@@ -189,32 +190,45 @@ enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engin
 	return ERR_OK;
 }
 
-static enum err delete_one(struct engine *engine, uint64_t now, int *ret_done)
+static enum err delete_one(struct engine *engine, uint64_t now)
+{
+	struct store_key key;
+
+	TRY(store_key_due_deletion(engine->store, now, &key));
+	TRY(store_key_destroy(engine->store, key.row));
+	return audit_service_event(engine, now, "DeleteKey", &key);
+}
+
+/* Many in one transaction, for they share the cost of leaving no trace. */
+static enum err delete_batch(struct engine *engine, uint64_t now, size_t *ret_count)
 {
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
-	struct store_key key;
-	enum err e;
+	enum err e = ERR_OK;
+	size_t n = 0;
 
 	TRY(store_txn_begin(engine->store, &txn));
-	e = store_key_due_deletion(engine->store, now, &key);
-	*ret_done = e == ERR_NOT_FOUND;
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_OK : e;
-	TRY(store_key_destroy(engine->store, key.row));
-	TRY(audit_service_event(engine, now, "DeleteKey", &key));
-	return store_txn_commit(&txn);
+	while (n < DELETE_BATCH && (e = delete_one(engine, now)) == ERR_OK)
+		n++;
+	if (e != ERR_OK && e != ERR_NOT_FOUND)
+		return e;
+	if (n > 0) {
+		TRY(store_shred(engine->store));
+		TRY(store_txn_commit(&txn));
+	}
+	*ret_count = n;
+	return ERR_OK;
 }
 
 static enum err delete_due(struct engine *engine, uint64_t now)
 {
-	for (;;) {
-		int done;
+	size_t n;
 
-		TRY(delete_one(engine, now, &done));
-		if (done)
-			return ERR_OK;
-		engine->checkpoint_owed = 1;
-	}
+	do {
+		TRY(delete_batch(engine, now, &n));
+		if (n > 0)
+			engine->checkpoint_owed = 1;
+	} while (n == DELETE_BATCH);
+	return ERR_OK;
 }
 
 /*

@@ -46,6 +46,8 @@ enum err db_error(sqlite3 *handle, int rc);
 /** Version check and migrations. */
 enum err schema_check(struct db *db, const char *path);
 enum err schema_migrate(struct db *db);
+/** Inside a transaction: the same rows in new pages, the old pages zeroed. */
+enum err schema_rewrite_backing_keys(struct db *db);
 enum { SCHEMA_APPLICATION_ID = 0x53674b53 }; /* "SgKS" */
 
 /* One use of a prepared statement. Columns and parameters count from 0 here. */

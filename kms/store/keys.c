@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "kms/store/db.h"
@@ -124,23 +125,19 @@ enum err store_key_description(struct store *store, int64_t row, char **ret)
 	return ERR_OK;
 }
 
-static enum err wipe_material(struct store *store, int64_t row)
-{
-	struct query q AUTO_QUERY = {0};
-
-	TRY(query_begin(store, SQL_KEY_WIPE, &q));
-	query_bind_int(&q, 0, row);
-	return query_run(&q, NULL);
-}
-
 enum err store_key_destroy(struct store *store, int64_t row)
 {
 	struct query q AUTO_QUERY = {0};
 
-	TRY(wipe_material(store, row));
 	TRY(query_begin(store, SQL_KEY_DELETE, &q));
 	query_bind_int(&q, 0, row);
 	return run_on_one(&q);
+}
+
+enum err store_shred(struct store *store)
+{
+	assert(store_in_transaction(store));
+	return schema_rewrite_backing_keys(&store->write);
 }
 
 enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,

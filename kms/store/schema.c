@@ -3,6 +3,14 @@
 #include <stdio.h>
 #include "kms/store/db.h"
 
+/* Two tables are made by it: the one of the schema, and the one that schema_rewrite_backing_keys() fills anew. */
+#define BACKING_KEYS(name)                                                                                             \
+	"CREATE TABLE " name " (seq INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
+	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"     \
+	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL,"       \
+	" UNIQUE (key, id));"
+#define BACKING_KEYS_INDEX "CREATE INDEX backing_keys_by_id ON backing_keys (id);"
+
 /*
  * Migrations: step i brings a keystore from schema i to i + 1. A step that was released never changes; a new need is a new
  * step. All steps that a file lacks run in one transaction.
@@ -23,11 +31,7 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	"CREATE INDEX keys_by_rotation ON keys (next_rotation) WHERE rotation_enabled = 1;"
 	"CREATE INDEX keys_by_deletion ON keys (deletion_date) WHERE deletion_date <> 0;"
 
-	"CREATE TABLE backing_keys (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"
-	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL,"
-	" UNIQUE (key, id));"
-	"CREATE INDEX backing_keys_by_id ON backing_keys (id);"
+	BACKING_KEYS("backing_keys") BACKING_KEYS_INDEX
 
 	"CREATE TABLE aliases (account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,"
 	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, created INTEGER NOT NULL,"
@@ -91,4 +95,18 @@ enum err schema_migrate(struct db *db)
 	if (e != ERR_OK && !sqlite3_get_autocommit(db->handle))
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return e;
+}
+
+/*
+ * In order of seq, so that rows are only appended: SQLite then moves none from page to page and leaves no copy behind. Every
+ * page of the old table is freed, and secure_delete zeroes a freed page whole, its gaps included.
+ */
+enum err schema_rewrite_backing_keys(struct db *db)
+{
+	return db_exec(db,
+		BACKING_KEYS("backing_keys_anew") "INSERT INTO backing_keys_anew SELECT seq, key, id, material_id, "
+						  "rotation, created, sealed FROM backing_keys ORDER BY seq;"
+						  "DROP TABLE backing_keys;"
+						  "ALTER TABLE backing_keys_anew RENAME TO "
+						  "backing_keys;" BACKING_KEYS_INDEX);
 }

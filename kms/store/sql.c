@@ -29,7 +29,6 @@ static const struct {
 			       "rotation_from = ?, next_rotation = ?, on_demand = ?, current = ? WHERE row = ?"},
 	[SQL_KEY_SET_DESCRIPTION] = {1, "UPDATE keys SET description = ? WHERE row = ?"},
 	[SQL_KEY_DESCRIPTION] = {0, "SELECT description FROM keys WHERE row = ?"},
-	[SQL_KEY_WIPE] = {1, "UPDATE backing_keys SET sealed = zeroblob(length(sealed)) WHERE key = ?"},
 	[SQL_KEY_DELETE] = {1, "DELETE FROM keys WHERE row = ?"},
 	[SQL_KEY_LIST] = {0,
 		"SELECT " KEY_COLUMNS " FROM keys WHERE account = ? AND region = ? AND row > ? ORDER BY row LIMIT ?"},

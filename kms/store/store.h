@@ -129,8 +129,14 @@ enum err store_key_update(struct store *store, const struct store_key *key);
 enum err store_key_set_description(struct store *store, int64_t row, const char *description);
 /** Free with free(). */
 enum err store_key_description(struct store *store, int64_t row, char **ret);
-/** Overwrite the sealed material, then remove the key with its backing keys, aliases and tags. */
+/** Remove the key with its backing keys, aliases and tags. In a transaction that ends with store_shred(). */
 enum err store_key_destroy(struct store *store, int64_t row);
+/**
+ * Leave no copy of removed backing keys in the file: SQLite keeps stale ones in the gaps of pages, where secure_delete does not
+ * reach, so the table is written anew. Costs as much as all backing keys together: once for many deletions. In the
+ * transaction that removed them; the write-ahead log keeps them until store_checkpoint().
+ */
+enum err store_shred(struct store *store);
 /** Keys of an account and region in order of creation, behind @after; at most @limit (@ret has room). */
 enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,
 	struct store_key *ret, size_t *ret_count);
