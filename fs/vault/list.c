@@ -74,7 +74,7 @@ static unsigned char type_of(struct vault_list *l, const struct dirent64 *e)
 		return e->d_type;
 	if (l->entries.l->fstatat(l->entries.l, l->dir->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return DT_UNKNOWN;
-	return IFTODT(st.st_mode);
+	return (unsigned char)IFTODT(st.st_mode);
 }
 
 /* An entry that does not verify must not hide the others; the listing goes on behind it. */

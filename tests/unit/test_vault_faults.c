@@ -432,9 +432,9 @@ static char *without_line(const char *text, const char *path, char *ret_line, si
 		end = strchr(at, '\n');
 		at = end + 1;
 	}
-	if (!*at)
-		return copy;
 	end = strchr(at, '\n');
+	if (!end)
+		return copy;
 	snprintf(ret_line, size, "%.*s", (int)(end - at), at);
 	memmove(at, end + 1, strlen(end + 1) + 1);
 	return copy;
