@@ -235,7 +235,11 @@ def test_a_vault_cannot_choose_its_kms(kms_box):
 def complete(box, *words):
     script = (f"source {TOP}/contrib/completions/signetfs.bash; COMP_WORDS=({' '.join(repr(w) for w in words)}); "
               f"COMP_CWORD={len(words) - 1}; _signetfs; echo \"${{COMPREPLY[@]}}\"")
-    env = dict(box.env, PATH=os.path.dirname(SIGNETFS) + ":" + box.env["PATH"])
+    tools = box.path("bin")
+    os.makedirs(tools, exist_ok=True)
+    if not os.path.exists(os.path.join(tools, "signetfs")):
+        os.symlink(SIGNETFS, os.path.join(tools, "signetfs"))
+    env = dict(box.env, PATH=tools + ":" + box.env["PATH"])
     return subprocess.run(["bash", "-c", script], env=env, stdout=subprocess.PIPE, text=True, timeout=LIMIT).stdout.split()
 
 
