@@ -21,7 +21,7 @@ static uint8_t pattern[SIZE];
 
 /* ---- The lower tree, changed behind the vault's back ---- */
 
-static uint8_t *slurp(const char *path, size_t *ret_len)
+__attribute__((noinline, returns_nonnull)) static uint8_t *slurp(const char *path, size_t *ret_len)
 {
 	int fd = open(path, O_RDONLY);
 	struct stat st;
