@@ -32,7 +32,7 @@ struct wire_server_config {
 
 	/* 0 = the default in parentheses. */
 	unsigned threads;         /* per listener (2) */
-	unsigned max_connections; /* per listener (2048); beyond, new ones wait in the backlog */
+	unsigned max_connections; /* per listener (4096); beyond, new ones wait in the backlog */
 	unsigned idle_seconds;    /* a connection without traffic is closed (60) */
 	unsigned stall_seconds;   /* a connection that completes no request for so long is closed, however busy (120) */
 	unsigned drain_seconds;   /* how long wire_server_stop() lets requests finish (5) */
