@@ -171,3 +171,46 @@ enum err decode_uuid(const char *in, size_t len, uint8_t ret_id[UUID_SIZE])
 	memcpy(ret_id, id, sizeof(id));
 	return ERR_OK;
 }
+
+/* Length of the character that starts at @p, 0 when none does. A NUL is no continuation byte, so the text's end is not passed. */
+static size_t utf8_character(const unsigned char *p)
+{
+	static const struct {
+		unsigned char first, last, second_min, second_max;
+		size_t len;
+	} forms[] = {
+		{0x01, 0x7f, 0x00, 0x00, 1},
+		{0xc2, 0xdf, 0x80, 0xbf, 2},
+		{0xe0, 0xe0, 0xa0, 0xbf, 3},
+		{0xe1, 0xec, 0x80, 0xbf, 3},
+		{0xed, 0xed, 0x80, 0x9f, 3},
+		{0xee, 0xef, 0x80, 0xbf, 3},
+		{0xf0, 0xf0, 0x90, 0xbf, 4},
+		{0xf1, 0xf3, 0x80, 0xbf, 4},
+		{0xf4, 0xf4, 0x80, 0x8f, 4},
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		size_t n = 1;
+
+		if (*p < forms[i].first || *p > forms[i].last)
+			continue;
+		if (forms[i].len > 1 && (p[1] < forms[i].second_min || p[1] > forms[i].second_max))
+			return 0;
+		while (n < forms[i].len && (p[n] & 0xc0) == 0x80)
+			n++;
+		return n == forms[i].len ? n : 0;
+	}
+	return 0;
+}
+
+void encode_utf8_repair(char *text)
+{
+	while (*text != '\0') {
+		size_t n = utf8_character((const unsigned char *)text);
+
+		if (n == 0)
+			*text = '?';
+		text += n > 0 ? n : 1;
+	}
+}

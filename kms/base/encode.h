@@ -26,4 +26,10 @@ enum err decode_base64url(const char *in, size_t len, void *out, size_t size, si
 enum err decode_hex(const char *in, size_t len, void *out, size_t size, size_t *ret_len);
 enum err decode_uuid(const char *in, size_t len, uint8_t ret_id[UUID_SIZE]);
 
+/**
+ * Put '?' in the place of every byte that belongs to no UTF-8 character (RFC 3629): what came from outside, or was cut by a
+ * bounded copy, would otherwise be refused by JSON as a whole.
+ */
+void encode_utf8_repair(char *text);
+
 #endif

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include "kms/base/encode.h"
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/engine/audit.h"
@@ -129,6 +130,7 @@ static int is_silent(enum err e)
 static void fail(struct call *call, enum err e, struct engine_reply *reply)
 {
 	snprintf(reply->message, sizeof(reply->message), "%s", is_silent(e) ? "" : err_text(e));
+	encode_utf8_repair(reply->message);
 	reply->error = is_exception(e) ? e : ERR_KMS_INTERNAL;
 	if (!is_exception(e))
 		report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, reply->message);
@@ -161,6 +163,18 @@ static void new_request_id(char ret[UUID_TEXT + 1])
 	encode_uuid(id, ret);
 }
 
+/* A caller must not be able to keep its call out of the audit trail by what it sends. */
+static struct engine_caller fit_for_record(const struct engine_caller *caller)
+{
+	struct engine_caller fit = *caller;
+
+	encode_utf8_repair(fit.arn);
+	encode_utf8_repair(fit.access_key_id);
+	encode_utf8_repair(fit.source_ip);
+	encode_utf8_repair(fit.user_agent);
+	return fit;
+}
+
 static struct call call_of(struct engine *engine, const struct engine_caller *caller, const char *operation)
 {
 	return (struct call){.engine = engine,
@@ -174,7 +188,8 @@ static struct call call_of(struct engine *engine, const struct engine_caller *ca
 void engine_call(struct engine *engine, const struct engine_caller *caller, const char *operation,
 	const json_t *request, struct engine_reply *ret_reply)
 {
-	struct call call = call_of(engine, caller, operation);
+	const struct engine_caller who = fit_for_record(caller);
+	struct call call = call_of(engine, &who, operation);
 	struct engine_reply reply = {.error = ERR_OK};
 	int audited;
 	enum err e;
@@ -190,9 +205,13 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 void engine_audit_refusal(struct engine *engine, const struct engine_caller *caller, const char *operation,
 	enum err error, const char *message, const char *request_id)
 {
-	struct call call = call_of(engine, caller, operation);
+	const struct engine_caller who = fit_for_record(caller);
+	struct call call = call_of(engine, &who, operation);
+	char text[sizeof(((struct engine_reply *)0)->message)];
 
+	snprintf(text, sizeof(text), "%s", message);
+	encode_utf8_repair(text);
 	call.request_id = request_id;
-	if (audit_append(&call, error, message) != ERR_OK)
+	if (audit_append(&call, error, text) != ERR_OK)
 		report(engine->reporter, REPORT_ERROR, "KMS %s: a refused request went unrecorded", operation);
 }

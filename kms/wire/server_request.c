@@ -107,6 +107,7 @@ static enum MHD_Result refuse(struct exchange *x, enum err e, const char *messag
 
 	/* The engine may fail on its way and leave a text of its own. */
 	snprintf(text, sizeof(text), "%s", message);
+	encode_utf8_repair(text); /* it may quote a header */
 	new_request_id(id);
 	engine_audit_refusal(x->server->config.engine, &x->caller, x->operation, e, text, id);
 	return respond_error(x, e, text, id);

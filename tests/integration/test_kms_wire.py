@@ -77,7 +77,7 @@ def raw(service, headers, body, line="POST / HTTP/1.1", s=None):
     if "content-length" not in {n.lower() for n in headers}:
         head += f"content-length: {len(body)}\r\n"
     try:
-        mine.sendall(head.encode() + b"\r\n" + body)
+        mine.sendall(head.encode("utf-8", "surrogateescape") + b"\r\n" + body)
         return read_answer(mine)
     finally:
         if not s:
@@ -390,6 +390,18 @@ def test_wrong_requests(kms_service):
         assert refusal(raw(s, sign(s, body, target=target), body))[1] == "UnknownOperationException", target
     assert raw(s, {"host": "x"}, b"", line="GET /healthz HTTP/1.1")[::2] == (200, b"ok\n")
     assert still_serves(s)
+
+
+def test_bytes_that_are_no_text_do_not_escape_the_audit_trail(kms_service):
+    s, body = kms_service, b"{}"
+    agent = "agent-" + b"\xff\xc3(".decode("utf-8", "surrogateescape")
+    assert raw(s, sign(s, body) | {"user-agent": agent}, body)[0] == 200
+    for headers, kind in ((sign(s, body, secret="wrong"), "InvalidSignatureException"),
+                          (sign(s, body) | {"x-amz-date": agent}, "IncompleteSignatureException")):
+        assert refusal(raw(s, headers | {"user-agent": agent}, body)) == (400, kind)
+    trail = json.loads(s.box.run("kms", "audit", "--json", "--operation", "ListKeys").stdout)
+    mine = [r.get("errorCode") for r in trail["Records"] if r["userAgent"] == "agent-??("]
+    assert mine == [None, "InvalidSignatureException", "IncompleteSignatureException"]
 
 
 def test_oversized(kms_service):

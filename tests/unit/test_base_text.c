@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON and INI: every refusal by name. */
+#include "kms/base/encode.h"
 #include "kms/base/ini_file.h"
 #include "kms/base/json.h"
 #include "kms/base/secret.h"
@@ -231,9 +232,38 @@ static int install_allocator(void **state)
 	return 0;
 }
 
+static void what_is_no_utf8_becomes_question_marks(void **state)
+{
+	static const char *const cases[][2] = {
+		{"", ""}, {"plain", "plain"},
+		{"\xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x91\x7f", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x91\x7f"},
+		{"\xf4\x8f\xbf\xbf\xed\x9f\xbf", "\xf4\x8f\xbf\xbf\xed\x9f\xbf"},
+		{"\x80", "?"},                    /* a continuation of nothing */
+		{"\xc0\xaf\xc1\xbf", "\?\?\?\?"}, /* overlong */
+		{"\xe0\x9f\xbf", "\?\?\?"},       /* overlong */
+		{"\xf0\x8f\xbf\xbf", "\?\?\?\?"}, /* overlong */
+		{"\xed\xa0\x80", "\?\?\?"},       /* a surrogate */
+		{"\xf4\x90\x80\x80", "\?\?\?\?"}, /* beyond U+10FFFF */
+		{"\xf5\xfe\xff", "\?\?\?"},       /* never in UTF-8 */
+		{"a\xc3", "a?"},                  /* cut */
+		{"a\xf0\x9f\x94", "a\?\?\?"},     /* cut */
+		{"\xc3(\xc3\xa9", "?(\xc3\xa9"},  /* what follows is kept */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%s", cases[i][0]);
+		encode_utf8_repair(text);
+		assert_string_equal(text, cases[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_no_utf8_becomes_question_marks),
 		cmocka_unit_test(json_refusals),
 		cmocka_unit_test(json_depth_is_bounded),
 		cmocka_unit_test(json_errors_quote_no_content),

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include "tests/support/keystore.h"
+
+/* Ways round the audit trail: what a caller sends must not keep its call out of the record, or empty the record of what matters. */
+
+static const char *text(const json_t *object, const char *member)
+{
+	return json_string_value(json_object_get(object, member));
+}
+
+static enum err collect(void *context, const char *record)
+{
+	json_t *parsed = json_loads(record, 0, NULL);
+
+	assert_non_null(parsed);
+	json_array_append_new(context, parsed);
+	return ERR_OK;
+}
+
+static json_t *records(struct keystore *k, const struct engine_audit_filter *filter)
+{
+	json_t *list = json_array();
+
+	assert_int_equal(engine_audit_list(k->engine, filter, collect, list), ERR_OK);
+	return list;
+}
+
+/* The only record there is. */
+static json_t *only_record(struct keystore *k)
+{
+	const struct engine_audit_filter all = {.limit = 0};
+	json_t *list = records(k, &all), *record;
+
+	assert_int_equal(json_array_size(list), 1);
+	record = json_incref(json_array_get(list, 0));
+	json_decref(list);
+	return record;
+}
+
+static void set_agent(struct keystore *k, const char *bytes)
+{
+	snprintf(k->caller.user_agent, sizeof(k->caller.user_agent), "%s", bytes);
+}
+
+static void a_user_agent_of_any_bytes_is_recorded(void **state)
+{
+	struct keystore *k = *state;
+	json_t *r;
+
+	set_agent(k, "evil\xff\xc3(\xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf sound \xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x91 "
+		     "cut\xe2\x82");
+	keystore_do(k, "GenerateRandom", "{'NumberOfBytes':8}");
+	r = only_record(k);
+	assert_string_equal(text(r, "eventName"), "GenerateRandom");
+	assert_string_equal(
+		text(r, "userAgent"), "evil\?\?(\?\?\?\?\?\?\?\?\? sound \xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x91 cut\?\?");
+	json_decref(r);
+}
+
+static void a_refusal_of_any_bytes_is_recorded(void **state)
+{
+	struct keystore *k = *state;
+	json_t *r;
+
+	set_agent(k, "\x80");
+	snprintf(k->caller.access_key_id, sizeof(k->caller.access_key_id), "AK\xfe");
+	engine_audit_refusal(k->engine, &k->caller, "Decrypt", ERR_KMS_INCOMPLETE_SIGNATURE, "Got '\xff'", "some-id");
+	r = only_record(k);
+	assert_string_equal(text(r, "errorCode"), "IncompleteSignatureException");
+	assert_string_equal(text(r, "errorMessage"), "Got '?'");
+	assert_string_equal(text(r, "userAgent"), "?");
+	assert_string_equal(text(json_object_get(r, "userIdentity"), "accessKeyId"), "AK?");
+	json_decref(r);
+}
+
+/* A name that is shown is cut after 256 bytes, which may be the middle of a character. */
+static void a_message_cut_inside_a_character_is_still_text(void **state)
+{
+	struct keystore *k = *state;
+	char name[600] = "x";
+	struct engine_reply reply;
+	json_t *request, *r;
+
+	for (int i = 0; i < 200; i++)
+		strcat(name, "\xc3\xa9");
+	request = json_pack("{s:s}", "KeyId", name);
+	engine_call(k->engine, &k->caller, "DescribeKey", request, &reply);
+	json_decref(request);
+	assert_int_equal(reply.error, ERR_KMS_NOT_FOUND);
+	assert_int_equal(strncmp(reply.message, "Invalid keyId 'x\xc3\xa9", 18), 0);
+	r = json_string(reply.message);
+	assert_non_null(r); /* what cannot be sent is no answer */
+	json_decref(r);
+	r = only_record(k);
+	assert_string_equal(text(r, "errorMessage"), reply.message);
+	json_decref(r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, keystore_setup, keystore_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_user_agent_of_any_bytes_is_recorded),
+		TEST(a_refusal_of_any_bytes_is_recorded),
+		TEST(a_message_cut_inside_a_character_is_still_text),
+	};
+
+	return cmocka_run_group_tests_name("engine_trail", tests, NULL, NULL);
+}
