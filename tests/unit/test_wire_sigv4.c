@@ -10,6 +10,7 @@
 #include "kms/base/clock.h"
 #include "kms/base/encode.h"
 #include "kms/wire/sigv4.h"
+#include "tests/support/prng.h"
 
 #define SECRET      "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 #define DATE        "20150830T123600Z"
@@ -387,6 +388,62 @@ static void test_token_must_be_signed(void **state)
 	assert_int_equal(check(&r, SECRET, WALL), ERR_OK);
 }
 
+/* Cut, insert, overwrite or repeat somewhere in @text. */
+static void edit(struct prng *random, char *text)
+{
+	static const char alphabet[] = "AWS4-=/;, \tcredntialSgHoxz0123456789abf%\x80";
+	size_t len = strlen(text), at = prng_below(random, len + 1), n = prng_below(random, 40);
+	char letter = alphabet[prng_below(random, sizeof(alphabet) - 1)];
+
+	n = n < len - at ? n : len - at;
+	switch (prng_below(random, 4)) {
+	case 0:
+		memmove(text + at, text + at + n, len - at - n + 1);
+		break;
+	case 1:
+		memmove(text + at + 1, text + at, len - at + 1);
+		text[at] = letter;
+		break;
+	case 2:
+		if (at < len)
+			text[at] = letter;
+		break;
+	default:
+		memmove(text + at + n, text + at, len - at + 1);
+		break;
+	}
+}
+
+/* What verifies after random edits says the same in other words (a space more); the key id is proven by its secret alone. */
+static void test_random_edits(void **state)
+{
+	struct sigv4_claim good, claim;
+	struct received r;
+	struct prng random;
+	unsigned refused = 0;
+
+	(void)state;
+	prng_init(&random);
+	receive(&r, GOOD);
+	assert_int_equal(sigv4_read_claim(&r.request, "kms", WALL, &good), ERR_OK);
+	for (int round = 0; round < 20000; round++) {
+		char text[1024] = GOOD;
+
+		for (uint64_t edits = 1 + prng_below(&random, 3); edits; edits--)
+			edit(&random, text);
+		receive(&r, text);
+		if (check(&r, SECRET, WALL) != ERR_OK) {
+			refused++;
+			continue;
+		}
+		assert_int_equal(sigv4_read_claim(&r.request, "kms", WALL, &claim), ERR_OK);
+		assert_string_equal(claim.signature, good.signature);
+		assert_string_equal(claim.signed_headers, good.signed_headers);
+		assert_memory_equal(&claim.scope, &good.scope, sizeof(good.scope));
+	}
+	assert_true(refused > 10000);
+}
+
 static void test_too_large_is_refused(void **state)
 {
 	char big[SIGV4_SIGNED_HEADERS_SIZE + 256];
@@ -441,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_what_must_be_signed),
 		cmocka_unit_test(test_content_hash_header),
 		cmocka_unit_test(test_token_must_be_signed),
+		cmocka_unit_test(test_random_edits),
 		cmocka_unit_test(test_too_large_is_refused),
 		cmocka_unit_test(test_text_is_bounded),
 	};
