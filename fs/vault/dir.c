@@ -40,6 +40,13 @@ static void report_dir(struct vault *v, int fd, const char *why)
 	report_damage(v, n > 0 ? path : "a directory", why);
 }
 
+static int is_removed(struct vault *v, int fd)
+{
+	struct stat st;
+
+	return v->lower->fstat(v->lower, fd, &st) == 0 && st.st_nlink == 0;
+}
+
 static enum err read_id(struct vault *v, int fd, uint8_t ret_id[DIR_ID_SIZE])
 {
 	uint8_t file[DIR_FILE_SIZE + 1];
@@ -48,6 +55,8 @@ static enum err read_id(struct vault *v, int fd, uint8_t ret_id[DIR_ID_SIZE])
 
 	if (e == ERR_SYSTEM)
 		return e;
+	if (e == ERR_NOT_FOUND && is_removed(v, fd))
+		return fail_with(ENOENT, "the directory was removed");
 	if (e == ERR_NOT_FOUND)
 		e = err_fail(ERR_TAMPERED, "the directory's id, " DIR_FILE_NAME ", is missing");
 	else
@@ -88,6 +97,7 @@ enum err dir_new(struct vault *v, int fd, struct vault_dir **ret)
 	return e;
 }
 
+/* With the tree lock held: between opening it and reading its id no directory is removed. */
 static enum err open_target(const struct target *t, struct vault_dir **ret)
 {
 	int fd = t->l->openat(t->l, t->fd, *t->name ? t->name : ".", OPEN_DIR, 0);
@@ -100,10 +110,22 @@ static enum err open_target(const struct target *t, struct vault_dir **ret)
 	return dir_new(t->v, fd, ret);
 }
 
+static enum err open_locked(const struct target *t, struct vault_dir **ret)
+{
+	enum err e = open_target(t, ret);
+	mode_t mode;
+
+	if (e != ERR_SYSTEM || err_errno() != EACCES || !access_widen(t->v, t->fd, t->name, S_IRWXU, &mode))
+		return e;
+	/* Without search permission its id cannot be read, and so no name in it: both while the mode is wide. */
+	e = open_target(t, ret);
+	access_restore(t->v, t->fd, t->name, mode);
+	return e;
+}
+
 enum err vault_dir_open(struct vault_object o, struct vault_dir **ret)
 {
 	struct target t;
-	mode_t mode;
 	enum err e;
 
 	if (o.dir && !o.name) {
@@ -111,12 +133,9 @@ enum err vault_dir_open(struct vault_object o, struct vault_dir **ret)
 		return ERR_OK;
 	}
 	TRY(target_of(o, TARGET_FIND, &t));
-	e = open_target(&t, ret);
-	if (e != ERR_SYSTEM || err_errno() != EACCES || !access_widen(t.v, t.fd, t.name, S_IRWXU, &mode))
-		return e;
-	/* Without search permission its id cannot be read, and so no name in it: both while the mode is wide. */
-	e = open_target(&t, ret);
-	access_restore(t.v, t.fd, t.name, mode);
+	tree_shared(t.v);
+	e = open_locked(&t, ret);
+	tree_unlock(t.v);
 	return e;
 }
 

@@ -64,18 +64,32 @@ void long_name_remove(const struct target *t)
 	t->l->unlinkat(t->l, t->fd, name, 0);
 }
 
+static enum err read_sidecar(struct vault_dir *d, const char *lower, char full[NAME_LONG_MAX + 1], size_t *ret_len)
+{
+	char name[NAME_LOWER_MAX + 1];
+	struct stat st;
+	enum err e;
+
+	sidecar_name(lower, name);
+	e = state_read(d->v->lower, d->fd, name, full, NAME_LONG_MAX + 1, ret_len);
+	if (e != ERR_NOT_FOUND)
+		return e;
+	/* The listing that the entry comes from may be older than its removal. */
+	if (d->v->lower->fstatat(d->v->lower, d->fd, lower, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+		return err_fail(ERR_NOT_FOUND, "the entry is gone");
+	return err_fail(ERR_TAMPERED, "the sidecar of a long name is missing");
+}
+
 enum err long_name_decode(
 	struct vault_dir *d, const char *lower, size_t len, char ret_plain[NAME_PLAIN_MAX + 1], size_t *ret_len)
 {
-	char name[NAME_LOWER_MAX + 1];
 	char full[NAME_LONG_MAX + 1];
 	size_t full_len;
 	enum err e;
 
-	sidecar_name(lower, name);
-	e = state_read(d->v->lower, d->fd, name, full, sizeof(full), &full_len);
-	if (e == ERR_NOT_FOUND)
-		return err_fail(ERR_TAMPERED, "the sidecar of a long name is missing");
+	tree_shared(d->v);
+	e = read_sidecar(d, lower, full, &full_len);
+	tree_unlock(d->v);
 	TRY(e);
 	TRY(name_check_long(lower, len, full, full_len));
 	return name_decode(d->v->names, &d->names, full, full_len, ret_plain, ret_len);

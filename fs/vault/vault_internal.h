@@ -132,13 +132,13 @@ void access_restore(struct vault *v, int dirfd, const char *name, mode_t mode);
 /** openat that tries so. errno as openat. */
 int access_openat(struct vault *v, int dirfd, const char *name, int flags, mode_t need);
 
-/* ---- long_name.c. With the tree lock held exclusively, so that nobody sees an entry without its sidecar. ---- */
+/* ---- long_name.c. Changes with the tree lock held exclusively, so that nobody sees an entry without its sidecar. ---- */
 
 /** Before an entry is made: *ret_made says whether the sidecar is new. Does nothing for short names. */
 enum err long_name_prepare(const struct target *t, int *ret_made);
 /** After the entry is gone, or was not made. */
 void long_name_remove(const struct target *t);
-/** The plaintext name of a long entry. */
+/** The plaintext name of a long entry; ERR_NOT_FOUND when it went away meanwhile. Takes the tree lock. */
 enum err long_name_decode(
 	struct vault_dir *d, const char *lower, size_t len, char ret_plain[NAME_PLAIN_MAX + 1], size_t *ret_len);
 

@@ -424,19 +424,17 @@ static void bench_done(struct bench *b)
 /* The line of @path taken out, so that the rest can be compared. */
 static char *without_line(const char *text, const char *path, char *ret_line, size_t size)
 {
-	char *copy = strdup(text), *at = copy, *end;
-	size_t len = strlen(path);
+	char *copy = strdup(text);
+	size_t len = strlen(path), at = 0, end;
 
 	*ret_line = '\0';
-	while (*at && !(strncmp(at, path, len) == 0 && at[len] == ' ')) {
-		end = strchr(at, '\n');
-		at = end + 1;
-	}
-	end = strchr(at, '\n');
-	if (!end)
+	while (copy[at] && !(strncmp(copy + at, path, len) == 0 && copy[at + len] == ' '))
+		at += strcspn(copy + at, "\n") + 1;
+	if (!copy[at])
 		return copy;
-	snprintf(ret_line, size, "%.*s", (int)(end - at), at);
-	memmove(at, end + 1, strlen(end + 1) + 1);
+	end = strcspn(copy + at, "\n");
+	snprintf(ret_line, size, "%.*s", (int)end, copy + at);
+	memmove(copy + at, copy + at + end + 1, strlen(copy + at + end + 1) + 1);
 	return copy;
 }
 

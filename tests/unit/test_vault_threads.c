@@ -71,11 +71,7 @@ static void *write_and_read(void *p)
 			EXPECT(t, vault_file_write(t->f, record * RECORD, buf, RECORD) == ERR_OK);
 		} else {
 			EXPECT(t, vault_file_read(t->f, record * RECORD, RECORD, buf, &len) == ERR_OK);
-			for (size_t k = 1; k < len; k++)
-				if (buf[k] != buf[0]) {
-					EXPECT(t, !"a torn record");
-					break;
-				}
+			EXPECT(t, len == 0 || memcmp(buf, buf + 1, len - 1) == 0); /* not torn */
 		}
 		if (i % 50 == 0)
 			clock_fake_advance(&t->x.clock, 100 * CLOCK_SECOND);
@@ -212,7 +208,8 @@ static void one_tree(void **state)
 	}
 	run_team(&t, tree_operations);
 	vault_fixture_reopen(&t.x);
-	assert_int_equal(t.x.reports[REPORT_ERROR], 0);
+	if (t.x.reports[REPORT_ERROR])
+		fail_msg("reported: %s", t.x.last_report);
 	vault_fixture_done(&t.x);
 }
 
