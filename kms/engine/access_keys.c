@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include "kms/base/encode.h"
 #include "kms/base/random.h"
 #include "kms/base/xaes.h"
+#include "kms/engine/audit.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
 
@@ -40,28 +42,75 @@ static enum err new_secret(char ret[ENGINE_SECRET_KEY_SIZE])
 	return ERR_OK;
 }
 
+static enum err fill_identity(struct store_access_key *key, const char *account, const char *arn)
+{
+	snprintf(key->account, sizeof(key->account), "%s", account != NULL ? account : ENGINE_DEFAULT_ACCOUNT);
+	if (strlen(key->account) != 12 || strspn(key->account, "0123456789") != 12)
+		return err_fail(ERR_USAGE, "an account has 12 digits");
+	if (arn != NULL && strlen(arn) >= sizeof(key->arn))
+		return err_fail(ERR_USAGE, "an identity's ARN has at most %zu characters", sizeof(key->arn) - 1);
+	if (arn != NULL)
+		snprintf(key->arn, sizeof(key->arn), "%s", arn);
+	else
+		snprintf(key->arn, sizeof(key->arn), "arn:aws:iam::%s:root", key->account);
+	return ERR_OK;
+}
+
+static enum err seal_and_insert(struct engine *engine, struct store_access_key *key, const char *secret)
+{
+	struct sealed_subject subject = access_subject(engine, key->id, key->arn);
+
+	key->sealed_len = SECRET_LENGTH + XAES_OVERHEAD;
+	TRY(material_seal(engine->secrets->seal, &subject, secret, SECRET_LENGTH, key->sealed));
+	return store_access_key_insert(engine->store, key);
+}
+
+/* As with every change, neither it nor its record exists without the other. */
+static enum err insert_recorded(struct engine *engine, struct store_access_key *key, const char *secret)
+{
+	const struct audit_access_key done = {
+		.event = "CreateAccessKey", .id = key->id, .arn = key->arn, .now = key->created};
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+
+	TRY(store_txn_begin(engine->store, &txn));
+	TRY(seal_and_insert(engine, key, secret));
+	TRY(audit_access_key(engine, &done));
+	return store_txn_commit(&txn);
+}
+
+/* The refusal itself is what the caller hears, recorded or not. */
+static enum err refuse_recorded(struct engine *engine, struct audit_access_key what, enum err e, const char *exception)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+	char message[256];
+
+	snprintf(message, sizeof(message), "%s", err_text(e));
+	encode_utf8_repair(message);
+	what.exception = exception;
+	what.message = message;
+	if (store_txn_begin(engine->store, &txn) != ERR_OK || audit_access_key(engine, &what) != ERR_OK ||
+		store_txn_commit(&txn) != ERR_OK)
+		report(engine->reporter, REPORT_ERROR, "KMS %s: a refused request went unrecorded", what.event);
+	return err_fail(e, "%s", message);
+}
+
 enum err engine_access_key_create(struct engine *engine, const char *account, const char *arn,
 	char ret_id[ENGINE_ACCESS_KEY_ID_SIZE], char ret_secret[ENGINE_SECRET_KEY_SIZE])
 {
 	struct store_access_key key = {.created = engine->clock->wall(engine->clock)};
 	char *secret AUTO_SECRET = secret_alloc(ENGINE_SECRET_KEY_SIZE);
-	struct sealed_subject subject;
+	enum err e;
 
 	if (secret == NULL)
 		return ERR_NO_MEMORY;
+	e = fill_identity(&key, account, arn);
+	if (e != ERR_OK)
+		return refuse_recorded(engine,
+			(struct audit_access_key){.event = "CreateAccessKey", .now = key.created}, e,
+			"ValidationException");
 	TRY(new_secret(secret));
-	snprintf(key.account, sizeof(key.account), "%s", account != NULL ? account : ENGINE_DEFAULT_ACCOUNT);
-	if (strlen(key.account) != 12 || strspn(key.account, "0123456789") != 12)
-		return err_fail(ERR_USAGE, "an account has 12 digits");
-	if (arn != NULL)
-		snprintf(key.arn, sizeof(key.arn), "%s", arn);
-	else
-		snprintf(key.arn, sizeof(key.arn), "arn:aws:iam::%s:root", key.account);
 	new_id(key.id);
-	subject = access_subject(engine, key.id, key.arn);
-	key.sealed_len = SECRET_LENGTH + XAES_OVERHEAD;
-	TRY(material_seal(engine->secrets->seal, &subject, secret, SECRET_LENGTH, key.sealed));
-	TRY(store_access_key_insert(engine->store, &key));
+	TRY(insert_recorded(engine, &key, secret));
 	memcpy(ret_id, key.id, ENGINE_ACCESS_KEY_ID_SIZE);
 	memcpy(ret_secret, secret, ENGINE_SECRET_KEY_SIZE);
 	return ERR_OK;
@@ -109,7 +158,29 @@ enum err engine_access_key_list(struct engine *engine, engine_access_key_fn each
 	return store_access_key_list(engine->store, list_one, &l);
 }
 
+static enum err delete_recorded(struct engine *engine, const struct audit_access_key *what)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+
+	TRY(store_txn_begin(engine->store, &txn));
+	TRY(store_access_key_delete(engine->store, what->id));
+	TRY(audit_access_key(engine, what));
+	return store_txn_commit(&txn);
+}
+
 enum err engine_access_key_delete(struct engine *engine, const char *access_key_id)
 {
-	return store_access_key_delete(engine->store, access_key_id);
+	struct audit_access_key what = {.event = "DeleteAccessKey", .now = engine->clock->wall(engine->clock)};
+	char id[ENGINE_ACCESS_KEY_SIZE];
+	struct store_access_key key;
+	enum err e;
+
+	/* Fit for the record; what this changes was no access key's id. */
+	snprintf(id, sizeof(id), "%s", access_key_id);
+	encode_utf8_repair(id);
+	what.id = id;
+	if (store_access_key_find(engine->store, id, &key) == ERR_OK)
+		what.arn = key.arn;
+	e = delete_recorded(engine, &what);
+	return e == ERR_NOT_FOUND ? refuse_recorded(engine, what, e, "NoSuchEntityException") : e;
 }

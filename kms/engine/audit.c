@@ -218,6 +218,67 @@ enum err audit_service_event(struct engine *engine, uint64_t now, const char *ev
 	return store_audit_insert(engine->store, &row);
 }
 
+/* ---- Access keys ---- */
+
+/* NULL for the account's root, which has no user name. */
+static const char *user_of(const char *arn)
+{
+	const char *user = arn != NULL ? strstr(arn, ":user/") : NULL;
+
+	return user != NULL ? user + strlen(":user/") : NULL;
+}
+
+static json_t *access_key_parameters(const struct audit_access_key *what)
+{
+	const char *user = user_of(what->arn);
+	int names_key = strcmp(what->event, "DeleteAccessKey") == 0;
+
+	if (user == NULL && !names_key)
+		return json_null();
+	return json_pack("{s:s*, s:s*}", "userName", user, "accessKeyId", names_key ? what->id : NULL);
+}
+
+static json_t *access_key_response(const struct audit_access_key *what)
+{
+	if (what->exception != NULL || strcmp(what->event, "CreateAccessKey") != 0)
+		return json_null();
+	return json_pack("{s:{s:s*, s:s, s:s, s:o?}}", "accessKey", "userName", user_of(what->arn), "accessKeyId",
+		what->id, "status", "Active", "createDate", event_time(what->now));
+}
+
+/* Who has the root key administers access keys: the account's root, on this machine. IAM is in no region but one. */
+static json_t *access_key_record(const struct audit_access_key *what, const struct engine_caller *caller)
+{
+	return json_pack(
+		"{s:s, s:o?, s:o?, s:s, s:s, s:s, s:s, s:s*, s:s*, s:o?, s:o?, s:o?, s:o?, s:b, s:s, s:b, s:s, s:s}",
+		"eventVersion", "1.09", "userIdentity", identity(caller), "eventTime", event_time(what->now),
+		"eventSource", "iam.amazonaws.com", "eventName", what->event, "awsRegion", ENGINE_DEFAULT_REGION,
+		"sourceIPAddress", caller->source_ip, "errorCode", what->exception, "errorMessage", what->message,
+		"requestParameters", access_key_parameters(what), "responseElements", access_key_response(what),
+		"requestID", new_event_id(), "eventID", new_event_id(), "readOnly", 0, "eventType", "AwsApiCall",
+		"managementEvent", 1, "recipientAccountId", caller->account, "eventCategory", "Management");
+}
+
+enum err audit_access_key(struct engine *engine, const struct audit_access_key *what)
+{
+	char *text __attribute__((cleanup(text_auto))) = NULL;
+	struct engine_caller owner;
+	json_t *record AUTO_JSON = NULL;
+	struct store_audit row;
+
+	TRY(engine_caller_for_uid(engine, 0, &owner));
+	record = access_key_record(what, &owner);
+	text = record != NULL ? json_text(record, &(size_t){0}) : NULL;
+	if (text == NULL)
+		return ERR_NO_MEMORY;
+	row = (struct store_audit){.time = what->now,
+		.account = owner.account,
+		.operation = what->event,
+		.error = what->exception,
+		.record = text};
+	return store_audit_insert(engine->store, &row);
+}
+
 /* ---- Group commit ---- */
 
 struct waiting {

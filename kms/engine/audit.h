@@ -30,4 +30,15 @@ enum err audit_append(struct call *call, enum err error, const char *message);
 /** Record what the service did of itself ("RotateKey", "DeleteKey", "CreateKey"), inside a transaction. */
 enum err audit_service_event(struct engine *engine, uint64_t now, const char *event, const struct store_key *key);
 
+/** An access key was made, deleted, or refused: IAM's events, for CloudTrail files access keys under that service. */
+struct audit_access_key {
+	const char *event; /* "CreateAccessKey", "DeleteAccessKey" */
+	const char *id;    /* NULL: none was made */
+	const char *arn;   /* whose it is; NULL: unknown or the account's root */
+	uint64_t now;
+	const char *exception, *message; /* NULL: it was done */
+};
+/** Inside a transaction. */
+enum err audit_access_key(struct engine *engine, const struct audit_access_key *what);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "tests/support/keystore.h"
 
@@ -103,6 +104,89 @@ static void a_message_cut_inside_a_character_is_still_text(void **state)
 	json_decref(r);
 }
 
+/* The records of one operation. */
+static json_t *records_of(struct keystore *k, const char *operation, size_t n)
+{
+	const struct engine_audit_filter filter = {.operation = operation};
+	json_t *list = records(k, &filter);
+
+	assert_int_equal(json_array_size(list), n);
+	return list;
+}
+
+static void making_an_access_key_is_recorded(void **state)
+{
+	struct keystore *k = *state;
+	char id[ENGINE_ACCESS_KEY_ID_SIZE], secret[ENGINE_SECRET_KEY_SIZE], *whole;
+	json_t *list, *r, *made;
+
+	assert_int_equal(
+		engine_access_key_create(k->engine, NULL, "arn:aws:iam::000000000000:user/kim", id, secret), ERR_OK);
+	list = records_of(k, "CreateAccessKey", 1);
+	r = json_array_get(list, 0);
+	assert_string_equal(text(r, "eventSource"), "iam.amazonaws.com");
+	assert_string_equal(text(r, "eventTime"), "2023-11-14T22:13:20Z");
+	assert_string_equal(text(r, "eventType"), "AwsApiCall");
+	assert_string_equal(text(json_object_get(r, "userIdentity"), "arn"), "arn:aws:iam::000000000000:root");
+	assert_string_equal(text(r, "sourceIPAddress"), "local");
+	assert_true(json_is_false(json_object_get(r, "readOnly")));
+	assert_string_equal(text(json_object_get(r, "requestParameters"), "userName"), "kim");
+	made = json_object_get(json_object_get(r, "responseElements"), "accessKey");
+	assert_string_equal(text(made, "accessKeyId"), id);
+	assert_string_equal(text(made, "userName"), "kim");
+	assert_string_equal(text(made, "status"), "Active");
+	assert_string_equal(text(made, "createDate"), "2023-11-14T22:13:20Z");
+	assert_null(json_object_get(r, "errorCode"));
+	assert_int_equal(strlen(text(r, "eventID")), 36);
+	assert_int_equal(strlen(text(r, "requestID")), 36);
+	whole = json_dumps(r, 0);
+	assert_null(strstr(whole, secret));
+	free(whole);
+	json_decref(list);
+}
+
+static void deleting_an_access_key_is_recorded(void **state)
+{
+	struct keystore *k = *state;
+	char id[ENGINE_ACCESS_KEY_ID_SIZE], secret[ENGINE_SECRET_KEY_SIZE];
+	json_t *list, *r;
+
+	assert_int_equal(engine_access_key_create(k->engine, NULL, NULL, id, secret), ERR_OK);
+	assert_int_equal(engine_access_key_delete(k->engine, id), ERR_OK);
+	assert_int_equal(engine_access_key_delete(k->engine, id), ERR_NOT_FOUND);
+	assert_int_equal(engine_access_key_delete(k->engine, "\xff"), ERR_NOT_FOUND);
+	list = records_of(k, "DeleteAccessKey", 3);
+	r = json_array_get(list, 0);
+	assert_string_equal(text(r, "eventSource"), "iam.amazonaws.com");
+	assert_string_equal(text(json_object_get(r, "requestParameters"), "accessKeyId"), id);
+	assert_true(json_is_null(json_object_get(r, "responseElements")));
+	assert_null(json_object_get(r, "errorCode"));
+	r = json_array_get(list, 1);
+	assert_string_equal(text(r, "errorCode"), "NoSuchEntityException");
+	assert_string_equal(text(json_object_get(r, "requestParameters"), "accessKeyId"), id);
+	json_decref(list);
+}
+
+static void refused_access_keys_are_recorded(void **state)
+{
+	struct keystore *k = *state;
+	char id[ENGINE_ACCESS_KEY_ID_SIZE], secret[ENGINE_SECRET_KEY_SIZE], arn[400];
+	json_t *list;
+
+	memset(arn, 'x', sizeof(arn));
+	memcpy(arn, "arn:aws:iam::000000000000:user/", 31);
+	arn[sizeof(arn) - 1] = '\0';
+	assert_int_equal(engine_access_key_create(k->engine, "12", NULL, id, secret), ERR_USAGE);
+	/* Cut to what the row holds it would be another identity's. */
+	assert_int_equal(engine_access_key_create(k->engine, NULL, arn, id, secret), ERR_USAGE);
+	list = records_of(k, "CreateAccessKey", 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(text(json_array_get(list, i), "errorCode"), "ValidationException");
+		assert_true(json_is_null(json_object_get(json_array_get(list, i), "responseElements")));
+	}
+	json_decref(list);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keystore_setup, keystore_teardown)
 
 int main(void)
@@ -111,6 +195,9 @@ int main(void)
 		TEST(a_user_agent_of_any_bytes_is_recorded),
 		TEST(a_refusal_of_any_bytes_is_recorded),
 		TEST(a_message_cut_inside_a_character_is_still_text),
+		TEST(making_an_access_key_is_recorded),
+		TEST(deleting_an_access_key_is_recorded),
+		TEST(refused_access_keys_are_recorded),
 	};
 
 	return cmocka_run_group_tests_name("engine_trail", tests, NULL, NULL);
