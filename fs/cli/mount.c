@@ -183,7 +183,9 @@ static int run_in_background(struct request *r)
 	if (child == 0) {
 		close(ends[0]);
 		r->ready_fd = ends[1];
-		return run(r);
+		/* Secret memory does not survive a fork: the credentials among the settings are to be read again. */
+		enum err again = cli_settings_load(&r->settings);
+		return again == ERR_OK ? run(r) : cli_fail(again, "mounting %s", r->vault);
 	}
 	close(ends[1]);
 	enum err e = io_read_full(ends[0], &said, 1);

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import SIGNETFS, LIMIT, Service
+from conftest import SIGNETFS, LIMIT, Service, needs_fuse
 
 AWS = "/usr/bin/aws"
 NOBODY = 65534
@@ -467,6 +467,27 @@ def test_hang_up_in_the_middle(kms_service):
 # ---- The service itself -------------------------------------------------------------------------------------------
 
 
+@needs_fuse
+@pytest.mark.parametrize("transport", ["unix", "http", "https"])
+def test_mount_through_a_service(kms_box, transport):
+    options = make_certificate(kms_box) if transport == "https" else ()
+    service = Service(kms_box, *options)
+    endpoint = f"unix:{service.socket}" if transport == "unix" else service.url
+    assert endpoint.startswith(transport + ":")
+    kms_box.env.update(AWS_ACCESS_KEY_ID=service.access_key, AWS_SECRET_ACCESS_KEY=service.secret)
+    trust = ("--ca-file", options[1]) if options else ()
+    vault = kms_box.make_vault("--kms", endpoint, *trust)
+    for _ in range(2):
+        point = kms_box.mount(vault, "--kms", endpoint, *trust)
+        with open(os.path.join(point, "letter"), "a+") as f:
+            f.write("sealed\n")
+            f.seek(0)
+            text = f.read()
+        kms_box.umount(point)
+    assert text == "sealed\nsealed\n"
+    assert service.stop() == 0
+
+
 def test_nothing_secret_on_the_audit_trail(kms_service):
     kms = kms_service.client()
     key = kms.create_key()["KeyMetadata"]["KeyId"]
@@ -538,12 +559,19 @@ def test_clear_text_stays_on_this_machine(kms_box):
     assert "go together" in kms_box.run("kms", "serve", "--tls-cert", "x", code=2).stderr
 
 
-def test_tls(kms_box):
-    cert, secret_key = kms_box.path("cert.pem"), kms_box.path("key.pem")
+def make_certificate(box):
+    """The options that make a service use a certificate of its own."""
+    cert, secret_key = box.path("cert.pem"), box.path("key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                     "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", secret_key,
                     "-out", cert], check=True, stderr=subprocess.DEVNULL)
-    service = Service(kms_box, "--tls-cert", cert, "--tls-key", secret_key)
+    return "--tls-cert", cert, "--tls-key", secret_key
+
+
+def test_tls(kms_box):
+    options = make_certificate(kms_box)
+    cert, secret_key = options[1], options[3]
+    service = Service(kms_box, *options)
     assert service.url.startswith("https://127.0.0.1:")
     env = dict(kms_box.env, AWS_ACCESS_KEY_ID=service.access_key, AWS_SECRET_ACCESS_KEY=service.secret)
     try:
