@@ -427,13 +427,17 @@ static char *without_line(const char *text, const char *path, char *ret_line, si
 	char *copy = strdup(text);
 	size_t len = strlen(path), at = 0, end;
 
+	if (!copy)
+		abort();
 	*ret_line = '\0';
 	while (copy[at] && !(strncmp(copy + at, path, len) == 0 && copy[at + len] == ' '))
 		at += strcspn(copy + at, "\n") + 1;
 	if (!copy[at])
 		return copy;
 	end = strcspn(copy + at, "\n");
-	snprintf(ret_line, size, "%.*s", (int)end, copy + at);
+	assert_true(end < size);
+	memcpy(ret_line, copy + at, end);
+	ret_line[end] = '\0';
 	memmove(copy + at, copy + at + end + 1, strlen(copy + at + end + 1) + 1);
 	return copy;
 }
