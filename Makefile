@@ -158,7 +158,7 @@ deps-test: deps ## and those that the tests need
 
 .PHONY: quickstart
 quickstart: ## set everything up and work in a mounted, encrypted directory (DIR=~/signetfs-demo)
-	@DIR='$(DIR)' contrib/quickstart
+	@DIR='$(DIR)' BUILD='$(abspath $(O))' contrib/quickstart
 
 MAN1 = $(wildcard doc/man/*.1)
 MAN5 = $(wildcard doc/man/*.5)
@@ -168,13 +168,15 @@ install: $(O)/signetfs ## install below DESTDIR/PREFIX
 	install -D -m 755 $(O)/signetfs $(DESTDIR)$(PREFIX)/bin/signetfs
 	install -d $(DESTDIR)$(PREFIX)/sbin
 	ln -sf ../bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs
+	install -D -m 644 contrib/completions/signetfs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signetfs
 	for m in $(MAN1); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$${m##*/} || exit 1; done
 	for m in $(MAN5); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man5/$${m##*/} || exit 1; done
 	for m in $(MAN8); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man8/$${m##*/} || exit 1; done
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs
+	rm -f $(DESTDIR)$(PREFIX)/bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs \
+	      $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signetfs
 	rm -f $(MAN1:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man1/%) $(MAN5:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man5/%) \
 	      $(MAN8:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man8/%)
 

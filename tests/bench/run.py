@@ -60,7 +60,7 @@ class Signetfs(Peer):
 
 class Passthrough(Peer):
     def start(self):
-        subprocess.run([f"{self.build}/tests/bench/passthrough", self.lower, self.mnt], check=True)
+        self.process = subprocess.Popen([f"{self.build}/tests/bench/passthrough", self.lower, self.mnt])
         self.wait_mounted()
 
 
@@ -176,7 +176,7 @@ def main():
     print(f"# tree: {entries} entries, {mib} MiB; big file: {args.size} MiB; medians of {args.rounds}")
     peers = start_peers(args.peers.split(","), base, build)
     try:
-        print(f"{'':13s} {'':8s}" + " ".join(f"{p.name:>18s}" for p in peers))
+        print(f"{'':13s} {'':8s}" + " ".join(f"{p.name:>18s}" for p in peers), flush=True)
         results = measure(work, args.workloads.split(","), peers, args.rounds)
     finally:
         for peer in peers:
