@@ -5,6 +5,7 @@
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/engine/audit.h"
+#include "kms/engine/context.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/operations.h"
 
@@ -13,6 +14,21 @@ enum { AUDITED_TEXT_MAX = 8192 };
 #define EVENT_SOURCE "kms.amazonaws.com"
 
 /* ---- The record ---- */
+
+/* Whatever an operation accepts is recorded, with however many pairs. */
+static int context_fits(const json_t *context)
+{
+	size_t bytes = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)context, name, value) {
+		if (!json_is_string(value))
+			return 0;
+		bytes += strlen(name) + json_string_length(value);
+	}
+	return bytes <= CONTEXT_BYTES_MAX;
+}
 
 /* A request may be refused for a member of the wrong type or size: such a value is left out, whatever it holds. */
 static int fits_record(const struct member *m, const json_t *value)
@@ -25,7 +41,7 @@ static int fits_record(const struct member *m, const json_t *value)
 	case MEMBER_BOOLEAN:
 		return json_is_boolean(value);
 	case MEMBER_MAP:
-		return json_is_object(value) && json_object_size(value) <= 64;
+		return json_is_object(value) && context_fits(value);
 	case MEMBER_TAGS:
 		return json_is_array(value) && json_array_size(value) <= 64;
 	default:

@@ -68,7 +68,8 @@ static const struct {
 	[SQL_AUDIT_INSERT] = {1,
 		"INSERT INTO audit (time, account, key_arn, operation, error, record) VALUES (?, ?, ?, ?, ?, ?)"},
 	[SQL_AUDIT_LIST] = {0, "SELECT record FROM (SELECT seq, record FROM audit WHERE time >= ?1 AND time < ?2 "
-			       "AND (?3 IS NULL OR key_arn = ?3) AND (?4 IS NULL OR operation = ?4) "
+			       "AND (?3 IS NULL OR key_arn = ?3 OR (operation = 'ReEncrypt' AND instr(record, ?3))) "
+			       "AND (?4 IS NULL OR operation = ?4) "
 			       "AND (?5 IS NULL OR ifnull(error, '') = ?5) ORDER BY seq DESC LIMIT ?6) ORDER BY seq"},
 };
 

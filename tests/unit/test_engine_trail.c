@@ -104,6 +104,78 @@ static void a_message_cut_inside_a_character_is_still_text(void **state)
 	json_decref(r);
 }
 
+/* Every context that is accepted is in the record: what was decrypted for what is the point of having one. */
+static void a_context_of_many_pairs_is_recorded(void **state)
+{
+	struct keystore *k = *state;
+	json_t *context = json_object(), *request, *r, *recorded;
+	struct engine_reply reply;
+	char name[16];
+
+	for (int i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		json_object_set_new(context, name, json_string("value"));
+	}
+	request = json_pack(
+		"{s:s, s:s, s:o}", "KeyId", "alias/none", "Plaintext", "aGVsbG8=", "EncryptionContext", context);
+	engine_call(k->engine, &k->caller, "Encrypt", request, &reply);
+	assert_int_equal(reply.error, ERR_KMS_NOT_FOUND);
+	r = only_record(k);
+	recorded = json_object_get(json_object_get(r, "requestParameters"), "encryptionContext");
+	assert_true(json_equal(recorded, context));
+	json_decref(r);
+	json_decref(request);
+}
+
+static void a_context_that_no_operation_accepts_is_not_recorded(void **state)
+{
+	struct keystore *k = *state;
+	char id[64], arn[ENGINE_ARN_SIZE], big[8200];
+	json_t *request, *list, *parameters;
+	struct engine_reply reply;
+
+	keystore_new_key(k, id, arn);
+	memset(big, 'v', sizeof(big));
+	big[8192] = '\0'; /* and the name makes it one more than is allowed */
+	request = json_pack("{s:s, s:s, s:{s:s}}", "KeyId", id, "Plaintext", "aGVsbG8=", "EncryptionContext", "n", big);
+	engine_call(k->engine, &k->caller, "Encrypt", request, &reply);
+	json_decref(request);
+	assert_int_equal(reply.error, ERR_KMS_VALIDATION);
+	keystore_fails(k, ERR_KMS_SERIALIZATION, NULL, "Encrypt",
+		"{'KeyId':'%s','Plaintext':'aGVsbG8=','EncryptionContext':{'n':['nested']}}", id);
+	list = records(k, &(const struct engine_audit_filter){.operation = "Encrypt"});
+	for (size_t i = 0; i < 2; i++) {
+		parameters = json_object_get(json_array_get(list, i), "requestParameters");
+		assert_int_equal(json_object_size(parameters), 1);
+		assert_string_equal(text(parameters, "keyId"), id);
+	}
+	json_decref(list);
+}
+
+/* ReEncrypt uses two keys; whoever asks what was done with either finds it. */
+static void reencryption_is_found_by_either_key(void **state)
+{
+	struct keystore *k = *state;
+	char from[64], to[64], arn_from[ENGINE_ARN_SIZE], arn_to[ENGINE_ARN_SIZE], blob[512];
+	const char *const keys[] = {from, to, arn_from, arn_to};
+	json_t *body, *list;
+
+	keystore_new_key(k, from, arn_from);
+	keystore_new_key(k, to, arn_to);
+	body = keystore_ok(k, "Encrypt", "{'KeyId':'%s','Plaintext':'aGVsbG8='}", from);
+	keystore_text(body, "CiphertextBlob", blob);
+	json_decref(body);
+	keystore_do(k, "ReEncrypt", "{'CiphertextBlob':'%s','DestinationKeyId':'%s'}", blob, to);
+	for (size_t i = 0; i < 4; i++) {
+		list = records(k, &(const struct engine_audit_filter){.key = keys[i], .operation = "ReEncrypt"});
+		assert_int_equal(json_array_size(list), 1);
+		json_decref(list);
+	}
+	list = records(k, &(const struct engine_audit_filter){.key = to});
+	assert_int_equal(json_array_size(list), 2); /* CreateKey and ReEncrypt */
+	json_decref(list);
+}
+
 /* The records of one operation. */
 static json_t *records_of(struct keystore *k, const char *operation, size_t n)
 {
@@ -195,6 +267,9 @@ int main(void)
 		TEST(a_user_agent_of_any_bytes_is_recorded),
 		TEST(a_refusal_of_any_bytes_is_recorded),
 		TEST(a_message_cut_inside_a_character_is_still_text),
+		TEST(a_context_of_many_pairs_is_recorded),
+		TEST(a_context_that_no_operation_accepts_is_not_recorded),
+		TEST(reencryption_is_found_by_either_key),
 		TEST(making_an_access_key_is_recorded),
 		TEST(deleting_an_access_key_is_recorded),
 		TEST(refused_access_keys_are_recorded),
