@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include "kms/base/err.h"
 #include "kms/base/secret.h"
+#include "kms/base/wrapped_key.h"
 
 struct kms;
 
@@ -39,15 +40,6 @@ enum err kms_call(struct kms *kms, const char *operation, const json_t *request,
 void kms_close(struct kms *kms); /* NULL is fine */
 
 /* ---- Typed forms of what a file system needs ---- */
-
-enum { KMS_ARN_MAX = 255, KMS_BLOB_MAX = 1024 };
-
-/** A key under a CMK, as it is stored: which CMK, and the service's opaque blob. Not secret. */
-struct kms_wrapped_key {
-	char key_arn[KMS_ARN_MAX + 1];
-	uint16_t blob_len;
-	uint8_t blob[KMS_BLOB_MAX];
-};
 
 /** Encryption context: authenticated by the KMS, visible in its audit trail, never secret. */
 struct kms_context {

@@ -13,7 +13,7 @@ MAY_INCLUDE = {
     "kms/wire": ["kms/base", "kms/engine", "kms/rootkey", "kms"],
     "kms": ["kms/base"],
     "keycache": ["kms/base", "kms"],
-    "fs/format": ["kms/base", "kms"],
+    "fs/format": ["kms/base"],
     "fs/vault": ["kms/base", "kms", "keycache", "fs/format"],
     "fs/fuse": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
     "fs/reencrypt": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],

@@ -9,7 +9,7 @@
 #include "kms/base/err.h"
 #include "kms/base/ids.h"
 #include "kms/base/secret.h"
-#include "kms/kms.h"
+#include "kms/base/wrapped_key.h"
 
 #define DESCRIPTOR_NAME "signetfs.ini"
 enum { DESCRIPTOR_MAX = 16384, DESCRIPTOR_ENDPOINT_MAX = 255, DESCRIPTOR_KEY_ID_MAX = 255 };

@@ -16,7 +16,7 @@
 #include "kms/base/err.h"
 #include "kms/base/ids.h"
 #include "kms/base/secret.h"
-#include "kms/kms.h"
+#include "kms/base/wrapped_key.h"
 
 enum { FILE_HEADER_UNIT = 512, FILE_HEADER_MAX = 2048 };
 
