@@ -69,7 +69,7 @@ static void set_fresh(struct handle_cache *c, struct handles *h, int fresh)
 	c->fresh += fresh - (int)h->fresh;
 	h->fresh = fresh != 0;
 	h->second = 0;
-	if (fresh)
+	if (fresh && c->flusher_idle)
 		pthread_cond_signal(&c->wake_flusher);
 }
 
@@ -235,7 +235,9 @@ static void *flusher(void *context)
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
 		if (c->fresh == 0) {
+			c->flusher_idle = 1;
 			pthread_cond_wait(&c->wake_flusher, &c->lock);
+			c->flusher_idle = 0;
 			continue;
 		}
 		tick(c);

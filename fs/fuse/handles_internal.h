@@ -17,8 +17,8 @@ struct handle_cache {
 	pthread_cond_t changed; /* a file's state or users changed */
 	struct node *oldest, *newest;
 	unsigned open;
-	unsigned fresh; /* nodes with a fresh file */
-	int stop;
+	unsigned fresh;         /* nodes with a fresh file */
+	int stop, flusher_idle; /* idle: nothing is fresh, it waits to be told */
 	pthread_cond_t wake_flusher;
 	pthread_t flusher;
 };
