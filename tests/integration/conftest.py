@@ -43,6 +43,7 @@ class Box:
             if k.endswith("SAN_OPTIONS"):
                 self.env[k] = f"{v}:log_path={self.root}/sanitizer"
         self.mounts = []
+        self.services = []
 
     def path(self, *parts):
         return os.path.join(self.root, *parts)
@@ -90,6 +91,8 @@ class Box:
         self.mounts.remove(point)
 
     def close(self):
+        for service in self.services:
+            service.kill()
         for point in filter(is_mounted, reversed(self.mounts)):
             subprocess.run([SIGNETFS, "umount", point], env=self.env, stdin=subprocess.DEVNULL, timeout=LIMIT)
             deadline = time.monotonic() + 10
@@ -129,6 +132,7 @@ class Service:
         self.errors = open(box.path("serve.log"), "w+")
         self.process = subprocess.Popen(words, env=env or box.env, cwd=box.home, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        box.services.append(self)
         lines = [self.process.stdout.readline() for _ in range(1 + len(listen))]
         assert all(line.startswith("listening on ") for line in lines), (lines, self.log())
         self.addresses = [line.split()[2] for line in lines]
@@ -159,6 +163,13 @@ class Service:
             self.process.kill()
             self.process.stdout.close()
 
+    def kill(self):
+        """For what a failed test left behind."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
 
 @pytest.fixture
 def kms_service(kms_box):
@@ -166,7 +177,6 @@ def kms_service(kms_box):
     yield service
     code = service.stop()
     assert code == 0, service.log()
-    service.errors.close()
 
 
 needs_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no usable /dev/fuse on this machine")
