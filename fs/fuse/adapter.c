@@ -38,9 +38,9 @@ struct node *adapter_enter(struct adapter *a, struct node *parent, const char *n
 {
 	struct node *n = node_enter(a->nodes, parent, name, len, st);
 
-	/* One that lived by its descriptor alone is reachable by a name again. */
+	/* One that lived by its descriptor alone is reachable by a name again. Exclusively: nobody is to use the descriptor. */
 	if (n && n->handles.pin >= 0) {
-		nodes_share(a->nodes);
+		nodes_exclude(a->nodes);
 		if (node_name(a->nodes, n))
 			handle_named(a->handles, n);
 		nodes_done(a->nodes);

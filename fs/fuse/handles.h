@@ -83,7 +83,7 @@ void handle_listing_close(struct handle_cache *c, struct listing *l);
 enum err handle_keep(struct handle_cache *c, struct node *n);
 void handle_unkeep(struct handle_cache *c, struct node *n);
 
-/** The node found a name again: its O_PATH descriptor is needed no more. With the names lock held. */
+/** The node found a name again: its O_PATH descriptor is needed no more. With the names lock held exclusively. */
 void handle_named(struct handle_cache *c, struct node *n);
 
 /** Close everything of nodes that left the table, and free them (list by `chain`). */

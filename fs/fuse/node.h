@@ -51,7 +51,7 @@ struct handles {
 		struct vault_file *file; /* a regular file's */
 	};
 	struct listing *listing; /* a directory's: where the last readdir stopped */
-	int pin;                 /* an unnamed node's O_PATH descriptor, or -1 */
+	_Atomic int pin;         /* an unnamed node's O_PATH descriptor, or -1 */
 	uint16_t users;          /* of file: no eviction while > 0 */
 	uint8_t state;           /* of file: enum handle_state */
 	uint8_t fresh : 1;       /* file created here and not written yet: its header is still to come */
