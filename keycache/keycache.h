@@ -97,6 +97,9 @@ void bucket_ref_release(struct bucket_ref *ref);
 /** False once the cache time is over or the KMS refused the key: stop using it and everything derived under it, acquire again. A few ns. */
 int bucket_ref_live(const struct bucket_ref *ref);
 
+/** When (clock monotonic, ns) the key's cache time is over; 0 when the KMS refused it already. */
+uint64_t bucket_ref_live_until(const struct bucket_ref *ref);
+
 /** What goes into a header beside the wrapped data key. Valid while the reference is held. */
 const struct kms_wrapped_key *bucket_ref_wrapped(const struct bucket_ref *ref);
 

@@ -64,6 +64,11 @@ int bucket_ref_live(const struct bucket_ref *ref)
 	return !atomic_load_explicit(&ref->revoked, memory_order_acquire) && cache_now(ref->cache) < ref->live_until;
 }
 
+uint64_t bucket_ref_live_until(const struct bucket_ref *ref)
+{
+	return atomic_load_explicit(&ref->revoked, memory_order_acquire) ? 0 : ref->live_until;
+}
+
 const struct kms_wrapped_key *bucket_ref_wrapped(const struct bucket_ref *ref)
 {
 	return &ref->wrapped;

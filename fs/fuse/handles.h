@@ -62,6 +62,8 @@ void handle_file_done(struct handle_cache *c, struct node *n, int wrote);
 struct vault_file *handle_file_if_open(struct handle_cache *c, struct node *n);
 /** A file just created becomes its node's; the cache owns it from here. */
 void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file *file);
+/** Close idle files whose keys' time is over, so that none is held past it. */
+void handle_close_expired(struct handle_cache *c);
 /** True once after a close in the background failed. */
 int handle_file_failed(struct handle_cache *c, struct node *n);
 

@@ -205,6 +205,28 @@ int handle_file_failed(struct handle_cache *c, struct node *n)
 	return failed;
 }
 
+/* An idle one: nobody uses the file, so asking it does not block. */
+static struct node *next_expired(struct handle_cache *c, uint64_t now)
+{
+	for (struct node *n = c->oldest; n; n = n->handles.newer)
+		if (S_ISREG(n->type) && n->handles.state == HANDLE_OPEN && n->handles.users == 0 &&
+			vault_file_live_until(n->handles.file) <= now)
+			return n;
+	return NULL;
+}
+
+void handle_close_expired(struct handle_cache *c)
+{
+	const struct clock *clock = clock_system();
+	uint64_t now = clock->monotonic(clock);
+	struct node *n;
+
+	pthread_mutex_lock(&c->lock);
+	while ((n = next_expired(c, now)))
+		handles_close_file(c, n);
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- The flusher ---- */
 
 /* The oldest fresh file that was fresh at the tick before; the others are marked for the next. */

@@ -140,6 +140,19 @@ static enum err init_adapter(struct mount *m, struct vault *vault)
 	return handle_cache_new(&handles, &a->handles);
 }
 
+static enum err start_expiry(struct mount *m)
+{
+	struct adapter *a = &m->adapter;
+	const struct page_expiry_config config = {.vault = a->vault,
+		.nodes = a->nodes,
+		.handles = a->handles,
+		.session = m->session,
+		.mount_point = m->config.mount_point};
+
+	/* A tree without keys (the benchmark's pass-through) has no descriptor. */
+	return vault_descriptor(a->vault) ? page_expiry_new(&config, &a->expiry) : ERR_OK;
+}
+
 static enum err start(struct mount *m, struct vault *vault)
 {
 	m->finished_fd = eventfd(0, EFD_CLOEXEC);
@@ -155,6 +168,7 @@ static enum err start(struct mount *m, struct vault *vault)
 		.reporter = m->config.reporter,
 		.finished = finished,
 		.context = m};
+	TRY(start_expiry(m));
 	TRY(channel_new(&channel, &m->channel));
 	return channel_start(m->channel);
 }
@@ -185,6 +199,7 @@ enum err mount_settle(struct mount *m)
 		return err_fail(ERR_MOUNT_POINT, "%s was mounted but does not answer: %s", m->config.mount_point,
 			strerror(errno));
 	m->device = st.st_dev;
+	page_expiry_mounted(m->adapter.expiry, m->device);
 	backing_tune(m->device);
 	return ERR_OK;
 }
@@ -240,6 +255,7 @@ static void dispose(void *context, struct node *n)
 
 static void end_adapter(struct adapter *a)
 {
+	page_expiry_free(a->expiry);
 	if (a->nodes)
 		node_table_free(a->nodes, dispose, a);
 	if (a->handles)
@@ -248,6 +264,7 @@ static void end_adapter(struct adapter *a)
 
 void mount_end(struct mount *m)
 {
+	page_expiry_stop(m->adapter.expiry);
 	if (m->mounted && !m->channel)
 		fuse_session_unmount(m->session);
 	if (m->channel) {

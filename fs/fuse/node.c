@@ -470,6 +470,33 @@ void node_exchange(struct node_table *t, struct node *a, const char *a_text, siz
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* ---- Expiry of pages ---- */
+
+size_t node_take_expired(struct node_table *t, size_t *bucket, uint32_t due, uint64_t *ids, size_t max, uint32_t *next)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (; *bucket < t->inode_buckets; (*bucket)++) {
+		for (struct node *n = t->by_inode[*bucket]; n; n = n->chain) {
+			uint32_t until = n->pages_until;
+			if (until == 0)
+				continue;
+			if (until > due) {
+				*next = until < *next ? until : *next;
+				continue;
+			}
+			if (count == max)
+				goto out; /* the rest of this bucket comes first next time */
+			n->pages_until = 0;
+			ids[count++] = (uintptr_t)n;
+		}
+	}
+out:
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
 /* ---- Checking ---- */
 
 static void check_node(struct node_table *t, const struct node *n)

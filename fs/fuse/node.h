@@ -67,6 +67,7 @@ struct node {
 	uint64_t lookups; /* what the kernel will give back with FORGET */
 	uint32_t children;
 	uint16_t type;                    /* S_IFMT part of the mode */
+	_Atomic uint32_t pages_until;     /* page_expiry.h: the kernel may hold data until then (s); 0: holds none */
 	_Atomic uint8_t no_caps;          /* known: no security.capability attribute */
 	_Atomic uint8_t no_inherited_acl; /* a directory, known: no default ACL */
 	struct handles handles;
@@ -128,6 +129,13 @@ struct node *node_rename(struct node_table *t, struct node *from, const char *fr
 /** The lower tree exchanged the two. With the names lock held exclusively. */
 void node_exchange(struct node_table *t, struct node *a, const char *a_text, size_t a_len, struct node *b,
 	const char *b_text, size_t b_len);
+
+/**
+ * Find nodes whose pages_until is at most @due, and clear it. Their ids go to @ids, @max at most; *bucket is where to go on (0 at first)
+ * and is behind the end when fewer come back. *next becomes the smallest deadline among the others passed by, if
+ * that is smaller.
+ */
+size_t node_take_expired(struct node_table *t, size_t *bucket, uint32_t due, uint64_t *ids, size_t max, uint32_t *next);
 
 /** Assert invariants 1 to 6. Slow: for tests and debugging. */
 void node_table_check(struct node_table *t);

@@ -28,6 +28,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	enum err e = handle_file(a->handles, n, 0, &file);
 	if (e == ERR_OK) {
 		e = vault_file_read(file, (uint64_t)off, len, buf, &len);
+		page_expiry_note(a->expiry, n, file);
 		handle_file_done(a->handles, n, 0);
 	}
 	if (e != ERR_OK) {
@@ -51,6 +52,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 			e = adapter_kill_privileges(a, n, file);
 		if (e == ERR_OK)
 			e = vault_file_write(file, (uint64_t)off, buf, size);
+		page_expiry_note(a->expiry, n, file);
 		handle_file_done(a->handles, n, e == ERR_OK);
 	}
 	if (e != ERR_OK) {

@@ -11,6 +11,17 @@ int file_keys_live(const struct vault_file *f)
 	return f->v->clock->monotonic(f->v->clock) < f->live_until;
 }
 
+uint64_t vault_file_live_until(struct vault_file *f)
+{
+	uint64_t until = UINT64_MAX;
+
+	pthread_rwlock_rdlock(&f->lock);
+	if (f->keys)
+		until = f->ref ? bucket_ref_live_until(f->ref) : f->live_until;
+	pthread_rwlock_unlock(&f->lock);
+	return until;
+}
+
 struct chunk_file file_chunks(const struct vault_file *f)
 {
 	struct chunk_file c = {
@@ -121,7 +132,7 @@ enum err file_keys_make(struct vault_file *f)
 	memset(h, 0, sizeof(*h));
 	h->suite = SUITE_XAES_256_GCM;
 	memcpy(h->volume_id, f->v->desc.volume_id, VOLUME_ID_SIZE);
-	random_bytes(h->file_id, sizeof(h->file_id));
+	random_nonce(h->file_id, sizeof(h->file_id));
 	h->wrap = WRAP_KMS;
 	if (f->v->desc.bucket_keys)
 		TRY(wrap_in_bucket(f, h, &key, &ref));

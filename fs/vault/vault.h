@@ -75,6 +75,8 @@ enum err vault_close(struct vault *v);
 
 const struct descriptor *vault_descriptor(const struct vault *v);
 struct bucket_cache *vault_bucket_cache(struct vault *v);
+/** Wipe bucket keys whose cache time is over now, rather than with their next use. For a mount's clockwork. */
+void vault_expire_keys(struct vault *v);
 
 /* ---- Directories and names ---- */
 
@@ -203,6 +205,12 @@ enum err vault_file_allocate(struct vault_file *f, int mode, uint64_t off, uint6
 enum err vault_file_seek(struct vault_file *f, uint64_t off, int whence, uint64_t *ret_off);
 enum err vault_file_sync(struct vault_file *f, int data_only);
 enum err vault_file_stat(struct vault_file *f, struct stat *ret);
+
+/**
+ * Until when (the vault's clock, monotonic, ns) the keys that the file was read or written with last may be used: whoever
+ * caches its plaintext drops it then. 0: not at all; UINT64_MAX: it has no keys, or they do not expire.
+ */
+uint64_t vault_file_live_until(struct vault_file *f);
 
 /** Writes the header of a file that was created and never written; wipes keys; closes. The error is the header's. */
 enum err vault_file_close(struct vault_file *f);

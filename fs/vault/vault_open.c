@@ -227,3 +227,8 @@ struct bucket_cache *vault_bucket_cache(struct vault *v)
 {
 	return v->cache;
 }
+
+void vault_expire_keys(struct vault *v)
+{
+	bucket_cache_expire(v->cache);
+}

@@ -236,6 +236,12 @@ enum err vault_file_close(struct vault_file *f)
 	return ERR_OK;
 }
 
+uint64_t vault_file_live_until(struct vault_file *f)
+{
+	(void)f;
+	return UINT64_MAX;
+}
+
 enum err vault_file_header(struct vault_file *f, struct file_header *ret)
 {
 	(void)f, (void)ret;
