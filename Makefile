@@ -96,8 +96,11 @@ objs: $(OBJECTS) ## compile only, no link (ROOMS="kms/base fs/vault" for some ro
 .PHONY: units
 units: $(TESTS) ## build the unit test programs
 
-.PHONY: check
-check: check-layers $(O)/signetfs $(TESTS) ## everything a change must pass: layers, unit and integration tests
+.PHONY: check check-all
+check: ## everything a change must pass: layers, unit and integration tests; installs what they need
+	@$(MAKE) --no-print-directory deps-test
+	@$(MAKE) --no-print-directory check-all
+check-all: check-layers $(O)/signetfs $(TESTS)
 	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) unit integration
 
 .PHONY: check-unit
