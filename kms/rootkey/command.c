@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ enum { OUTPUT_MAX = 64 * 1024, PIECE = 1024, LOOK_MS = 20 };
 struct child {
 	pid_t pid;
 	int out; /* its standard output */
+	int tty; /* our terminal, while it is lent to the command; or -1 */
 	int ended, status;
 	size_t output;
 	uint64_t deadline; /* ns, monotonic */
@@ -34,6 +36,37 @@ static int wait_ms(const struct child *c)
 	return now < c->deadline ? LOOK_MS : 0;
 }
 
+/*
+ * The command is a process group of its own, so that giving up ends all that its shell started. A group in the background
+ * may not read from the terminal, and a passphrase manager asks for its PIN there: so the group is the foreground for as long as
+ * it runs, as a shell would have it. Control-C is then the command's, and comes back to us as its end.
+ */
+static int lend_terminal(void)
+{
+	int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (tty >= 0 && tcgetpgrp(tty) != getpgrp()) {
+		close(tty);
+		tty = -1;
+	}
+	return tty;
+}
+
+static void take_terminal_back(int tty)
+{
+	sigset_t ttou, before;
+
+	if (tty < 0)
+		return;
+	/* We are in the background: unblocked, the signal would stop us. */
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &before);
+	tcsetpgrp(tty, getpgrp());
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	close(tty);
+}
+
 /* Signals that a daemon ignores or blocks would be ignored or blocked in the shell too. */
 static int set_attributes(posix_spawnattr_t *attr)
 {
@@ -41,17 +74,19 @@ static int set_attributes(posix_spawnattr_t *attr)
 
 	sigemptyset(&none);
 	sigfillset(&all);
-	return posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF) ||
-	       posix_spawnattr_setsigmask(attr, &none) || posix_spawnattr_setsigdefault(attr, &all);
+	return posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP) ||
+	       posix_spawnattr_setpgroup(attr, 0) || posix_spawnattr_setsigmask(attr, &none) ||
+	       posix_spawnattr_setsigdefault(attr, &all);
 }
 
-static int set_files(posix_spawn_file_actions_t *files, int out)
+static int set_files(posix_spawn_file_actions_t *files, int out, int tty)
 {
 	return posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0) ||
+	       (tty >= 0 && posix_spawn_file_actions_addtcsetpgrp_np(files, tty)) ||
 	       posix_spawn_file_actions_adddup2(files, out, STDOUT_FILENO);
 }
 
-static int spawn(const char *command, int out, pid_t *ret_pid)
+static int spawn(const char *command, int out, int tty, pid_t *ret_pid)
 {
 	/* execve's argument is not const and not written to. */
 	char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)command, NULL};
@@ -63,7 +98,7 @@ static int spawn(const char *command, int out, pid_t *ret_pid)
 		return rc;
 	rc = posix_spawnattr_init(&attr);
 	if (rc == 0) {
-		rc = set_files(&files, out) || set_attributes(&attr) ? ENOMEM : 0;
+		rc = set_files(&files, out, tty) || set_attributes(&attr) ? ENOMEM : 0;
 		if (rc == 0)
 			rc = posix_spawn(ret_pid, "/bin/sh", &files, &attr, argv, environ);
 		posix_spawnattr_destroy(&attr);
@@ -82,7 +117,8 @@ static enum err start(struct child *c)
 	/* The child's end blocks, as programs expect of their output. */
 	fcntl(ends[1], F_SETFL, 0);
 	c->out = ends[0];
-	rc = spawn(c->command, ends[1], &c->pid);
+	c->tty = lend_terminal();
+	rc = spawn(c->command, ends[1], c->tty, &c->pid);
 	close(ends[1]);
 	if (rc == 0)
 		return ERR_OK;
@@ -145,6 +181,8 @@ static enum err check_status(const struct child *c)
 {
 	if (WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0)
 		return ERR_OK;
+	if (WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGINT)
+		return err_fail(ERR_INTERRUPTED, "the command \"%s\" was broken off", c->command);
 	err_set_errno(EIO);
 	if (WIFEXITED(c->status))
 		return err_fail(ERR_SYSTEM, "the command \"%s\" failed with exit status %d", c->command,
@@ -155,7 +193,7 @@ static enum err check_status(const struct child *c)
 enum err command_run(const char *command, unsigned timeout_ms, struct words *w)
 {
 	const struct clock *clock = clock_system();
-	struct child c = {.out = -1, .command = command};
+	struct child c = {.out = -1, .tty = -1, .command = command};
 	char from[128];
 	enum err e;
 
@@ -164,10 +202,11 @@ enum err command_run(const char *command, unsigned timeout_ms, struct words *w)
 	if (e == ERR_OK) {
 		e = collect(&c, w);
 		if (!c.ended) {
-			kill(c.pid, SIGKILL);
+			kill(-c.pid, SIGKILL);
 			waitpid(c.pid, &c.status, 0);
 		}
 	}
+	take_terminal_back(c.tty);
 	if (c.out >= 0)
 		close(c.out);
 	TRY(e);

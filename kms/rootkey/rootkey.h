@@ -60,7 +60,7 @@ enum err rootkey_params_decode(const void *buf, size_t len, struct rootkey_param
  *
  * ERR_USAGE: a file that others can read, an empty passphrase, two that differ, no terminal to ask on; ERR_NOT_FOUND: no such
  * file; ERR_FORMAT: not a key file; ERR_LIMIT: longer than ROOTKEY_PASSPHRASE_MAX; ERR_SYSTEM: the command failed or took
- * longer than a minute, or reading did; ERR_INTERRUPTED: control-C at the question. The text says what to do.
+ * longer than a minute, or reading did; ERR_INTERRUPTED: control-C at the question or the command. The text says what to do.
  */
 enum err rootkey_create(const struct rootkey_spec *spec, const char *what, const struct kdf_scrypt_params *cost,
 	struct rootkey_params *ret_params, struct root_key *ret_key);

@@ -271,6 +271,45 @@ static void a_slow_command_is_given_up(void **state)
 	secret_free(w);
 }
 
+/* Gone, or dead and waiting for whoever inherited it. */
+static int has_ended(long pid)
+{
+	char path[64], line[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return 1;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	return line[0] == '\0' || strstr(line, ") Z ") != NULL;
+}
+
+/* What the command's shell had started must not go on for ever, holding the secret that it fetched. */
+static void giving_up_ends_the_whole_command(void **state)
+{
+	struct words *w = words_new();
+	char command[256];
+	long pid = 0;
+	FILE *f;
+
+	(void)state;
+	snprintf(command, sizeof(command), "(sleep 300; :) & echo $! > '%s/pid'; wait; :", dir);
+	assert_int_equal(command_run(command, 500, w), ERR_SYSTEM);
+	assert_int_equal(err_errno(), ETIMEDOUT);
+	snprintf(command, sizeof(command), "%s/pid", dir);
+	f = fopen(command, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &pid), 1);
+	fclose(f);
+	for (int i = 0; i < 100 && !has_ended(pid); i++)
+		usleep(20000);
+	assert_true(has_ended(pid));
+	secret_free(w);
+}
+
 static void the_other_kind_is_refused(void **state)
 {
 	struct rootkey_params scrypt = {.kind = ROOTKEY_KIND_SCRYPT, .scrypt = cheap};
@@ -353,6 +392,7 @@ int main(void)
 		cmocka_unit_test(commands_that_fail),
 		cmocka_unit_test(a_command_may_leave_a_process_behind),
 		cmocka_unit_test(a_slow_command_is_given_up),
+		cmocka_unit_test(giving_up_ends_the_whole_command),
 		cmocka_unit_test(the_other_kind_is_refused),
 		cmocka_unit_test(params_survive_their_encoding),
 		cmocka_unit_test(damaged_params_are_refused),

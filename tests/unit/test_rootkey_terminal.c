@@ -123,6 +123,49 @@ static void assert_exit(struct session *s, int want)
 	assert_int_equal(WEXITSTATUS(status), want);
 }
 
+static int run_command_in_child(const char *command)
+{
+	struct rootkey_spec spec = {ROOTKEY_COMMAND, command};
+	struct root_key key;
+	enum err e = rootkey_obtain(&spec, "/k.db", &fixed, &key);
+
+	/* The terminal is ours again: reading from it as a background process would stop us. */
+	return tcgetpgrp(STDIN_FILENO) == getpgrp() ? -(int)e : NO_ECHO_LEFT;
+}
+
+static int command_that_asks(void)
+{
+	return run_command_in_child("printf 'PIN? ' >/dev/tty; read pin </dev/tty; echo \"$pin\"");
+}
+
+static int command_that_waits(void)
+{
+	return run_command_in_child("printf 'wait ' >/dev/tty; sleep 300");
+}
+
+/* A passphrase manager asks for its own PIN there. */
+static void a_command_may_ask_on_the_terminal(void **state)
+{
+	struct session s;
+
+	(void)state;
+	session_start(&s, command_that_asks);
+	expect(&s, "PIN? ", 1);
+	type(&s, "1234\n");
+	assert_exit(&s, 0);
+}
+
+static void control_c_ends_the_command(void **state)
+{
+	struct session s;
+
+	(void)state;
+	session_start(&s, command_that_waits);
+	expect(&s, "wait ", 1);
+	type(&s, "\003");
+	assert_exit(&s, -(int)ERR_INTERRUPTED);
+}
+
 static void asks_without_echo(void **state)
 {
 	struct session s;
@@ -277,6 +320,8 @@ static void no_terminal_names_the_way_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_command_may_ask_on_the_terminal),
+		cmocka_unit_test(control_c_ends_the_command),
 		cmocka_unit_test(asks_without_echo),
 		cmocka_unit_test(corrections_at_the_keyboard_count),
 		cmocka_unit_test(asks_twice_for_a_new_one),
