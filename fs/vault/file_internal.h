@@ -4,6 +4,7 @@
 
 /* An open file, for the files of fs/vault that work on one. */
 
+#include <string.h>
 #include "fs/vault/scratch.h"
 #include "fs/vault/vault_internal.h"
 
@@ -104,6 +105,12 @@ static inline size_t chunk_len_in(uint64_t size, uint64_t index)
 	return size - start < CHUNK_SIZE ? (size_t)(size - start) : CHUNK_SIZE;
 }
 
+/** A stored chunk of zeros: where the header says that there are holes, it is one, at any length. */
+static inline int stored_is_hole(const uint8_t *stored, size_t len)
+{
+	return stored[0] == 0 && memcmp(stored, stored + 1, len - 1) == 0;
+}
+
 /** pread of exactly @len bytes, ERR_TAMPERED when the file ends early. */
 enum err file_pread(struct vault_file *f, void *buf, size_t len, uint64_t off);
 /** Read chunk @index (of f->size) into s->plain; its stored form is in s->one then. */
@@ -114,6 +121,9 @@ enum err file_read_chunk(struct vault_file *f, struct scratch *s, uint64_t index
 /** Seal and write; chunks that are not wholly covered keep their other bytes. @size: the file's from now on. Lock held. */
 enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len,
 	uint64_t size, int *ret_torn);
+
+/** Where holes may be, ask for room first: a full disk shows before anything inside the file is overwritten. */
+enum err file_reserve(struct vault_file *f, uint64_t off, size_t len);
 
 /* What a growing file looked like. The stored last chunk, if it is not full, is in s->undo. */
 struct growth {

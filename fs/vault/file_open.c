@@ -181,9 +181,9 @@ enum err vault_file_stat(struct vault_file *f, struct stat *ret)
 /* A created file that nothing was written to still has to get its header. Lock held. */
 static enum err put_first_header(struct vault_file *f)
 {
-	struct scratch *s;
-
 	const struct lower *l = f->v->lower;
+	struct timespec times[2];
+	struct scratch *s;
 	struct stat st;
 
 	if (f->state != FILE_FRESH || f->broken)
@@ -193,7 +193,8 @@ static enum err put_first_header(struct vault_file *f)
 		return fail_errno("stat of an open file");
 	TRY(file_ready_to_change(f, s, 0));
 	/* Nothing that a program can see was written: the times it gave the file stay. */
-	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
 	return l->utimensat(l, f->fd, "", times, AT_EMPTY_PATH) == 0 ? ERR_OK : fail_errno("utimens");
 }
 

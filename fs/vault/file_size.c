@@ -34,7 +34,13 @@ static enum err write_one(struct vault_file *f, const uint8_t *stored, size_t le
 	return ERR_OK;
 }
 
-/* The last chunk, which is not full, again with zeros behind it. */
+/* Is what file_read_chunk() just read a hole? */
+static int just_read_hole(const struct vault_file *f, const struct scratch *s, size_t len)
+{
+	return (f->header.flags & FILE_FLAG_HOLES) && stored_is_hole(s->one, len + CHUNK_OVERHEAD);
+}
+
+/* The last chunk, which is not full, again with zeros behind it. A hole is one at any length, and takes no room. */
 static enum err lengthen_tail(struct vault_file *f, struct scratch *s, size_t len)
 {
 	uint64_t index = f->size / CHUNK_SIZE;
@@ -42,6 +48,8 @@ static enum err lengthen_tail(struct vault_file *f, struct scratch *s, size_t le
 	size_t old;
 
 	TRY(file_read_chunk(f, s, index, &old));
+	if (just_read_hole(f, s, old))
+		return ERR_OK;
 	memset(s->plain + old, 0, len - old);
 	c = file_chunks(f);
 	TRY(chunk_seal(s->cipher, &c, &f->nonce, index, s->plain, len, s->one));
@@ -60,6 +68,7 @@ enum err file_extend(struct vault_file *f, struct scratch *s, uint64_t size)
 
 	if (partial && size <= (tail + 1) * CHUNK_SIZE) {
 		TRY(lengthen_tail(f, s, chunk_len_in(size, tail)));
+		TRY(set_lower_size(f, size));
 		f->size = size;
 		return ERR_OK;
 	}
@@ -92,7 +101,7 @@ static enum err grow(struct vault_file *f, struct scratch *s, uint64_t size)
 
 /* ---- Shrinking ---- */
 
-/* The new last chunk into s->one, the stored old one into s->undo. */
+/* The new last chunk into s->one, the stored old one into s->undo; *ret_old_stored is 0 where nothing has to be sealed anew. */
 static enum err prepare_cut(struct vault_file *f, struct scratch *s, uint64_t size, size_t *ret_old_stored)
 {
 	uint64_t index = size / CHUNK_SIZE;
@@ -103,6 +112,8 @@ static enum err prepare_cut(struct vault_file *f, struct scratch *s, uint64_t si
 	if (size % CHUNK_SIZE == 0)
 		return ERR_OK;
 	TRY(file_read_chunk(f, s, index, &old));
+	if (just_read_hole(f, s, old))
+		return ERR_OK;
 	memcpy(s->undo, s->one, old + CHUNK_OVERHEAD);
 	c = file_chunks(f);
 	TRY(chunk_seal(s->cipher, &c, &f->nonce, index, s->plain, chunk_len_in(size, index), s->one));
@@ -164,8 +175,9 @@ enum err vault_file_truncate(struct vault_file *f, uint64_t size)
 		return fail_with(EFBIG, "a file can have 2^62 bytes");
 	TRY(scratch_get(f->v->aead, &s));
 	pthread_rwlock_wrlock(&f->lock);
-	e = file_ready_to_change(f, s, 0);
-	if (e == ERR_OK)
+	e = file_ready_to_change(f, s, size == 0);
+	/* A fresh file is empty: O_CREAT with O_TRUNC costs nothing. */
+	if (e == ERR_OK && f->state == FILE_LOADED)
 		e = file_resize(f, s, size);
 	pthread_rwlock_unlock(&f->lock);
 	return e;

@@ -52,8 +52,10 @@ static enum err put_zeros(struct vault_file *f, struct scratch *s, uint64_t off,
 	while (len > 0) {
 		size_t n = (size_t)min_u64(len, BATCH_PLAIN - off % CHUNK_SIZE);
 		int torn;
-		enum err e = file_put_chunks(f, s, off, zeros, n, f->size, &torn);
+		enum err e;
 
+		TRY(file_reserve(f, off, n));
+		e = file_put_chunks(f, s, off, zeros, n, f->size, &torn);
 		if (e != ERR_OK && torn)
 			f->broken = 1;
 		TRY(e);
@@ -96,14 +98,21 @@ static enum err zero_inside(struct vault_file *f, struct scratch *s, uint64_t of
 	return put_zeros(f, s, last, end - last);
 }
 
+/*
+ * ZERO_RANGE also promises room. It is asked for first, so that a full disk changes nothing, and once more for what became holes in
+ * between; a lower tree that cannot keep room free keeps the zeros.
+ */
 static enum err zero_range(struct vault_file *f, struct scratch *s, int mode, uint64_t off, uint64_t len)
 {
+	int promised = (mode & FALLOC_FL_ZERO_RANGE) != 0;
+
+	if (promised && preallocate(f, off, len) != ERR_OK && err_errno() != EOPNOTSUPP)
+		return fail_with(err_errno(), "fallocate");
 	TRY(zero_inside(f, s, off, min_u64(off + len, f->size)));
 	if (!(mode & FALLOC_FL_KEEP_SIZE) && off + len > f->size)
 		TRY(file_resize(f, s, off + len));
-	/* It also promises room. A lower tree that cannot keep rooms free keeps the zeros. */
-	if ((mode & FALLOC_FL_ZERO_RANGE) && preallocate(f, off, len) != ERR_OK && err_errno() != EOPNOTSUPP)
-		return fail_with(err_errno(), "fallocate");
+	if (promised)
+		(void)preallocate(f, off, len);
 	return ERR_OK;
 }
 
@@ -157,7 +166,7 @@ static enum err is_hole(struct vault_file *f, struct scratch *s, uint64_t index,
 	size_t len = chunk_len_in(f->size, index) + CHUNK_OVERHEAD;
 
 	TRY(file_pread(f, s->one, len, offset_of(f, index)));
-	*ret = s->one[0] == 0 && memcmp(s->one, s->one + 1, len - 1) == 0;
+	*ret = stored_is_hole(s->one, len);
 	return ERR_OK;
 }
 

@@ -104,8 +104,7 @@ enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, 
 
 /* ---- Inside the file ---- */
 
-/* Where holes may be, room is asked for first: a full disk shows before anything is overwritten. */
-static enum err reserve(struct vault_file *f, uint64_t off, size_t len)
+enum err file_reserve(struct vault_file *f, uint64_t off, size_t len)
 {
 	const struct lower *l = f->v->lower;
 	size_t header = f->v->desc.header_length;
@@ -127,7 +126,7 @@ static enum err write_inside(struct vault_file *f, struct scratch *s, uint64_t o
 	int torn;
 	enum err e;
 
-	TRY(reserve(f, off, len));
+	TRY(file_reserve(f, off, len));
 	e = file_put_chunks(f, s, off, buf, len, f->size, &torn);
 	if (e != ERR_OK && torn)
 		f->broken = 1;
@@ -149,31 +148,45 @@ enum err growth_begin(struct vault_file *f, struct scratch *s, struct growth *g)
 	return file_pread(f, s->undo, g->tail_len, chunk_offset(f->size / CHUNK_SIZE, header));
 }
 
+/* A tail that was a hole took no room and must not take any now. */
+static int put_tail(struct vault_file *f, struct scratch *s, const struct growth *g, uint64_t at)
+{
+	const struct lower *l = f->v->lower;
+	size_t done;
+
+	if (g->tail_len == 0)
+		return 0;
+	if ((g->flags & FILE_FLAG_HOLES) && stored_is_hole(s->undo, g->tail_len))
+		return l->ftruncate(l, f->fd, (off_t)at);
+	return write_all(l, f->fd, s->undo, g->tail_len, at, &done);
+}
+
 void growth_undo(struct vault_file *f, struct scratch *s, const struct growth *g)
 {
 	const struct lower *l = f->v->lower;
 	size_t header = f->v->desc.header_length;
 	uint64_t tail = chunk_offset(g->size / CHUNK_SIZE, header);
+	off_t lower_size = (off_t)chunk_lower_size(g->size, header);
 	int failed = 0;
-	size_t done;
 
 	f->size = g->size;
 	/* Invariant 2: the header first, it must not claim more than will be left. */
 	if (f->header.size != g->size || f->header.flags != g->flags)
 		failed |= file_put_header(f, g->size, g->flags) != ERR_OK;
-	if (g->tail_len > 0)
-		failed |= write_all(l, f->fd, s->undo, g->tail_len, tail, &done) != 0;
-	failed |= l->ftruncate(l, f->fd, (off_t)chunk_lower_size(g->size, header)) != 0;
+	if (put_tail(f, s, g, tail) != 0) {
+		/* Once more with the room that the cut gives back. */
+		l->ftruncate(l, f->fd, lower_size);
+		failed |= put_tail(f, s, g, tail) != 0;
+	}
+	failed |= l->ftruncate(l, f->fd, lower_size) != 0;
 	if (failed)
 		f->broken = 1;
 }
 
-/* From the old last chunk on; then what lies before it, which needs no more room. */
+/* From the old last chunk on. What lies @before it needs no more room, and is written when this has succeeded. */
 static enum err put_growing(
-	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, uint64_t old_size)
+	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, size_t before)
 {
-	uint64_t border = old_size / CHUNK_SIZE * CHUNK_SIZE;
-	size_t before = off < border ? (size_t)(border - off) : 0;
 	uint64_t size = off + len;
 	int torn;
 
@@ -186,11 +199,15 @@ static enum err put_growing(
 
 static enum err write_growing(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len)
 {
+	uint64_t border = f->size / CHUNK_SIZE * CHUNK_SIZE;
+	size_t before = off < border ? (size_t)(border - off) : 0;
 	struct growth g;
 	enum err e;
 
+	if (before > 0)
+		TRY(file_reserve(f, off, before));
 	TRY(growth_begin(f, s, &g));
-	e = put_growing(f, s, off, buf, len, g.size);
+	e = put_growing(f, s, off, buf, len, before);
 	if (e != ERR_OK) {
 		int errnum = err_errno();
 
@@ -198,9 +215,7 @@ static enum err write_growing(struct vault_file *f, struct scratch *s, uint64_t 
 		err_set_errno(errnum);
 		return e;
 	}
-	if (off < g.size / CHUNK_SIZE * CHUNK_SIZE)
-		return write_inside(f, s, off, buf, (size_t)(g.size / CHUNK_SIZE * CHUNK_SIZE - off));
-	return ERR_OK;
+	return before > 0 ? write_inside(f, s, off, buf, before) : ERR_OK;
 }
 
 /* ---- A file's first bytes: header and chunks in one write ---- */

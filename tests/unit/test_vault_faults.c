@@ -547,6 +547,7 @@ static void learn_new_state(struct bench *b, const struct scenario *s, struct ex
 		s->path && vp_stat(b->x.v, s->path, &st) == ERR_OK && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
 	assert_int_equal(s->run(b->x.v), ERR_OK);
 	b->new = dump_tree(b->x.v);
+	assert_null(strstr(b->new, "ERR_"));
 	want->bytes = NULL;
 	want->len = 0;
 	if (s->path)
