@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/fuse/adapter.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 #include "fs/fuse/channel.h"
+#include "kms/base/encode.h"
+#include "kms/base/random.h"
 
 struct node *adapter_node(struct adapter *a, fuse_ino_t ino)
 {
@@ -46,6 +51,23 @@ struct node *adapter_enter(struct adapter *a, struct node *parent, const char *n
 		nodes_done(a->nodes);
 	}
 	return n;
+}
+
+void adapter_probe(struct adapter *a, const char *mount_point)
+{
+	uint8_t name[(PROBE_NAME_SIZE - 1) / 2];
+	char path[4096];
+
+	if (!a->no_open)
+		return;
+	random_bytes(name, sizeof name);
+	encode_hex(name, sizeof name, a->probe_name);
+	a->probing = 1;
+	snprintf(path, sizeof path, "%s/%s", mount_point, a->probe_name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	a->probing = 0;
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)

@@ -19,6 +19,8 @@ struct adapter_counters {
 	_Atomic uint64_t created, bytes_read, bytes_written;
 };
 
+enum { PROBE_NAME_SIZE = 2 * 16 + 1 };
+
 struct adapter {
 	struct vault *vault;
 	struct node_table *nodes;
@@ -30,7 +32,17 @@ struct adapter {
 	int no_open;    /* the kernel takes ENOSYS for open as "never ask" */
 	int no_opendir; /* the same for opendir */
 	struct adapter_counters counters;
+	/*
+	 * The kernel learns that open need not be asked from the answer to the first open; until then every file made costs a
+	 * RELEASE. So the mount opens a file that is not there: a random name in the root, known while `probing`, and this node.
+	 */
+	_Atomic int probing;
+	char probe_name[PROBE_NAME_SIZE];
+	struct node probe_node; /* in no table; forgets of it are ignored */
 };
+
+/** Make the kernel stop asking to open files. Once, when the mount answers. */
+void adapter_probe(struct adapter *a, const char *mount_point);
 
 /** The table for fuse_session_new(); userdata is the struct adapter. */
 const struct fuse_lowlevel_ops *adapter_ops(void);

@@ -201,6 +201,7 @@ enum err mount_settle(struct mount *m)
 	m->device = st.st_dev;
 	page_expiry_mounted(m->adapter.expiry, m->device);
 	backing_tune(m->device);
+	adapter_probe(&m->adapter, m->config.mount_point);
 	return ERR_OK;
 }
 

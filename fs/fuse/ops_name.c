@@ -24,6 +24,20 @@ void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, 
 	fuse_reply_entry(req, &entry);
 }
 
+/* True when it was the probe and is answered: an empty file that the kernel does not remember. */
+static int answer_probe(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct adapter *a = adapter_of(req);
+	struct fuse_entry_param entry = {.ino = (fuse_ino_t)(uintptr_t)&a->probe_node,
+		.attr = {.st_mode = S_IFREG | 0444, .st_nlink = 1},
+		.attr_timeout = ADAPTER_TIMEOUT};
+
+	if (!a->probing || parent != FUSE_ROOT_ID || strcmp(name, a->probe_name) != 0)
+		return 0;
+	fuse_reply_entry(req, &entry);
+	return 1;
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	static const struct fuse_entry_param absent = {.entry_timeout = ADAPTER_TIMEOUT};
@@ -31,6 +45,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct vault_dir *dir;
 	struct stat st;
 
+	if (answer_probe(req, parent, name))
+		return;
 	enum err e = adapter_dir(a, parent, &dir);
 	if (e == ERR_OK) {
 		e = vault_stat(entry_of(dir, name), &st);
@@ -46,7 +62,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void forget(struct adapter *a, fuse_ino_t ino, uint64_t count)
 {
-	if (ino != FUSE_ROOT_ID)
+	if (ino != FUSE_ROOT_ID && adapter_node(a, ino) != &a->probe_node)
 		handle_dispose_list(a->handles, node_forget(a->nodes, adapter_node(a, ino), count));
 }
 

@@ -141,3 +141,26 @@ def test_a_directory_of_many_files(mounted):
     assert sorted(os.listdir(mounted.path("many"))) == [f"{i:06d}" for i in range(20_000)]
     subprocess.run(["rm", "-rf", mounted.path("many")], check=True, timeout=120)
     assert mounted.memory() < 64 * MiB
+
+
+def test_requests_that_the_kernel_need_not_make(mounted):
+    """Opening, closing and flushing files and directories costs no request, from the first file on."""
+    for i in range(100):
+        with open(mounted.path(f"f{i}"), "w") as f:
+            f.write(str(i))
+    for _ in range(3):
+        for name in os.listdir(mounted.point):
+            assert open(mounted.path(name)).read() == name[1:]
+            os.stat(mounted.path(name))
+    requests = mounted.stats()["requests"]
+    assert requests.get("open", 0) <= 1 and requests.get("opendir", 0) <= 1 and requests.get("flush", 0) <= 1, requests
+    assert not {"release", "releasedir", "access"} & set(requests), requests
+    assert requests["create"] == 100 and requests["write"] == 100, requests
+    assert requests.get("read", 0) == 0, "what was written is in the page cache"
+    assert requests["lookup"] <= 105, requests
+    os.listdir(mounted.point)
+    again = mounted.stats()["requests"]
+    for name in os.listdir(mounted.point):
+        os.stat(mounted.path(name))
+    assert {k: v for k, v in mounted.stats()["requests"].items() if k not in ("getattr", "statfs")} == \
+        {k: v for k, v in again.items() if k not in ("getattr", "statfs")}, "a warm listing is the kernel's alone"
