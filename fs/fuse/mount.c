@@ -51,7 +51,7 @@ enum err mount_signals(int *ret_fd)
 /* libfuse's log function takes no context; what it said last becomes the error's text. */
 static __thread char fuse_said[256];
 
-static void note_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void note_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	(void)level;
 	vsnprintf(fuse_said, sizeof fuse_said, fmt, ap);

@@ -81,7 +81,7 @@ enum err mount_what(const char *mount_point, struct mount_info *ret)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	char *text = NULL;
-	struct line line = {NULL};
+	struct line line = {.point = NULL};
 	size_t size = 0;
 	int found = 0;
 

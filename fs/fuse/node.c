@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/fuse/node.h"
+#include "fs/fuse/node_internal.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BUCKETS_MIN = 1024 };
-
-struct node_table {
-	pthread_rwlock_t names_lock;
-	pthread_mutex_t lock; /* all below */
-	struct node *root;
-	struct node **by_inode;
-	size_t inode_buckets, nodes;
-	struct name **by_name;
-	size_t name_buckets, names;
-};
 
 /* ---- Hashes: multiply and fold; the inputs are inode numbers, addresses and names, none of which an attacker profits from. ---- */
 
@@ -91,7 +80,7 @@ static void grow_names(struct node_table *t)
 
 /* ---- The two hash tables ---- */
 
-static struct node **inode_slot(struct node_table *t, uint64_t dev, uint64_t ino)
+struct node **nodes_inode_slot(struct node_table *t, uint64_t dev, uint64_t ino)
 {
 	struct node **slot = &t->by_inode[inode_hash(dev, ino) & (t->inode_buckets - 1)];
 
@@ -110,7 +99,7 @@ static void insert_node(struct node_table *t, struct node *n)
 	t->nodes++;
 }
 
-static struct name **name_slot(struct node_table *t, const struct node *parent, const char *text, size_t len)
+struct name **nodes_name_slot(struct node_table *t, const struct node *parent, const char *text, size_t len)
 {
 	struct name **slot = &t->by_name[name_hash(parent, text, len) & (t->name_buckets - 1)];
 
@@ -120,8 +109,7 @@ static struct name **name_slot(struct node_table *t, const struct node *parent, 
 	return slot;
 }
 
-/* Tie a name to its parent, its node and the table. */
-static void attach_name(struct node_table *t, struct name *m, struct node *parent, struct node *n)
+void nodes_attach_name(struct node_table *t, struct name *m, struct node *parent, struct node *n)
 {
 	if (t->names >= t->name_buckets)
 		grow_names(t);
@@ -136,9 +124,9 @@ static void attach_name(struct node_table *t, struct name *m, struct node *paren
 	t->names++;
 }
 
-static void detach_name(struct node_table *t, struct name *m)
+void nodes_detach_name(struct node_table *t, struct name *m)
 {
-	struct name **slot = name_slot(t, m->parent, m->text, m->len);
+	struct name **slot = nodes_name_slot(t, m->parent, m->text, m->len);
 	struct name **link = &m->node->names;
 
 	assert(*slot == m);
@@ -150,7 +138,7 @@ static void detach_name(struct node_table *t, struct name *m)
 	t->names--;
 }
 
-static struct name *new_name(const char *text, size_t len)
+struct name *nodes_new_name(const char *text, size_t len)
 {
 	struct name *m = malloc(sizeof *m + len);
 
@@ -263,37 +251,37 @@ void nodes_done(struct node_table *t)
 
 /* ---- Coming and going ---- */
 
-static void move_name(struct node_table *t, struct name *m, struct node *to)
+void nodes_move_name(struct node_table *t, struct name *m, struct node *to)
 {
 	struct node *parent = m->parent;
 
-	detach_name(t, m);
-	attach_name(t, m, parent, to);
+	nodes_detach_name(t, m);
+	nodes_attach_name(t, m, parent, to);
 }
 
 /* Note that parent/text is @n. False when memory is out. */
 static int note_name(struct node_table *t, struct node *parent, const char *text, size_t len, struct node *n)
 {
-	struct name *m = *name_slot(t, parent, text, len);
+	struct name *m = *nodes_name_slot(t, parent, text, len);
 
 	if (m && m->node == n)
 		return 1;
 	if (m) {
 		/* Somebody changed the lower tree behind the mount: the name is another file's now. */
-		move_name(t, m, n);
+		nodes_move_name(t, m, n);
 		return 1;
 	}
-	m = new_name(text, len);
+	m = nodes_new_name(text, len);
 	if (!m)
 		return 0;
-	attach_name(t, m, parent, n);
+	nodes_attach_name(t, m, parent, n);
 	return 1;
 }
 
 static struct node *enter_locked(
 	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
 {
-	struct node *n = *inode_slot(t, st->st_dev, st->st_ino);
+	struct node *n = *nodes_inode_slot(t, st->st_dev, st->st_ino);
 
 	if (n) {
 		if (!note_name(t, parent, text, len, n))
@@ -319,11 +307,10 @@ struct node *node_enter(struct node_table *t, struct node *parent, const char *t
 	return n;
 }
 
-/* Take @n, and parents that nothing but it kept, out of the table; chain them before @gone (invariant 1). */
-static struct node *drop_unneeded(struct node_table *t, struct node *n, struct node *gone)
+struct node *nodes_drop_unneeded(struct node_table *t, struct node *n, struct node *gone)
 {
 	while (n && n != t->root && n->lookups == 0 && n->children == 0) {
-		struct node **slot = inode_slot(t, n->dev, n->ino);
+		struct node **slot = nodes_inode_slot(t, n->dev, n->ino);
 		struct node *parent = NULL;
 
 		assert(*slot == n);
@@ -334,9 +321,9 @@ static struct node *drop_unneeded(struct node_table *t, struct node *n, struct n
 
 			/* A file's other parents are rare: finish them first, walk up from the last. */
 			if (parent)
-				gone = drop_unneeded(t, parent, gone);
+				gone = nodes_drop_unneeded(t, parent, gone);
 			parent = m->parent;
-			detach_name(t, m);
+			nodes_detach_name(t, m);
 			free(m);
 		}
 		n->chain = gone;
@@ -351,7 +338,7 @@ struct node *node_forget(struct node_table *t, struct node *n, uint64_t count)
 	pthread_mutex_lock(&t->lock);
 	assert(n->lookups >= count || n == t->root);
 	n->lookups -= count <= n->lookups ? count : n->lookups;
-	struct node *gone = drop_unneeded(t, n, NULL);
+	struct node *gone = nodes_drop_unneeded(t, n, NULL);
 	pthread_mutex_unlock(&t->lock);
 	return gone;
 }
@@ -360,185 +347,4 @@ void node_free(struct node *n)
 {
 	assert(!n->names && n->handles.pin < 0 && !n->handles.dir && !n->handles.listing);
 	free(n);
-}
-
-/* ---- Names ---- */
-
-struct node *node_find(struct node_table *t, const struct node *parent, const char *text, size_t len)
-{
-	pthread_mutex_lock(&t->lock);
-	struct name *m = *name_slot(t, parent, text, len);
-	struct node *n = m ? m->node : NULL;
-	pthread_mutex_unlock(&t->lock);
-	return n;
-}
-
-const struct name *node_name(struct node_table *t, const struct node *n)
-{
-	pthread_mutex_lock(&t->lock);
-	const struct name *m = n->names;
-	pthread_mutex_unlock(&t->lock);
-	return m;
-}
-
-int node_is_last_name(struct node_table *t, const struct node *n)
-{
-	pthread_mutex_lock(&t->lock);
-	int last = n->names && !n->names->other;
-	pthread_mutex_unlock(&t->lock);
-	return last;
-}
-
-static struct node *unname_locked(struct node_table *t, struct name *m)
-{
-	struct node *parent = m->parent, *n = m->node;
-
-	detach_name(t, m);
-	free(m);
-	parent->children++; /* the walk up from the node must not meet the parent before its own turn */
-	struct node *gone = drop_unneeded(t, n, NULL);
-	parent->children--;
-	return drop_unneeded(t, parent, gone);
-}
-
-struct node *node_unname(struct node_table *t, struct node *parent, const char *text, size_t len)
-{
-	struct node *gone = NULL;
-
-	pthread_mutex_lock(&t->lock);
-	struct name *m = *name_slot(t, parent, text, len);
-	if (m)
-		gone = unname_locked(t, m);
-	pthread_mutex_unlock(&t->lock);
-	return gone;
-}
-
-struct name *node_rename_reserve(const char *text, size_t len)
-{
-	return new_name(text, len);
-}
-
-void node_rename_drop(struct name *reserved)
-{
-	free(reserved);
-}
-
-struct node *node_rename(struct node_table *t, struct node *from, const char *from_text, size_t from_len,
-	struct node *to, struct name *reserved)
-{
-	struct node *gone = NULL;
-
-	pthread_mutex_lock(&t->lock);
-	struct name *source = *name_slot(t, from, from_text, from_len);
-	struct name *target = *name_slot(t, to, reserved->text, reserved->len);
-
-	/* Two names of one file: rename(2) does nothing, and both stay. */
-	if (!source || (target && target->node == source->node)) {
-		free(reserved);
-	} else {
-		struct node *n = source->node;
-
-		/* The new name first, so that neither the node nor its new parent is left without a reason to stay. */
-		if (target) {
-			struct node *victim = target->node;
-			detach_name(t, target);
-			free(target);
-			attach_name(t, reserved, to, n);
-			gone = drop_unneeded(t, victim, gone);
-		} else {
-			attach_name(t, reserved, to, n);
-		}
-		detach_name(t, source);
-		free(source);
-		gone = drop_unneeded(t, from, gone);
-	}
-	pthread_mutex_unlock(&t->lock);
-	return gone;
-}
-
-void node_exchange(struct node_table *t, struct node *a, const char *a_text, size_t a_len, struct node *b,
-	const char *b_text, size_t b_len)
-{
-	pthread_mutex_lock(&t->lock);
-	struct name *x = *name_slot(t, a, a_text, a_len);
-	struct name *y = *name_slot(t, b, b_text, b_len);
-	if (x && y && x->node != y->node) {
-		struct node *xn = x->node;
-		move_name(t, x, y->node);
-		move_name(t, y, xn);
-	}
-	pthread_mutex_unlock(&t->lock);
-}
-
-/* ---- Expiry of pages ---- */
-
-size_t node_take_expired(struct node_table *t, size_t *bucket, uint32_t due, uint64_t *ids, size_t max, uint32_t *next)
-{
-	size_t count = 0;
-
-	pthread_mutex_lock(&t->lock);
-	for (; *bucket < t->inode_buckets; (*bucket)++) {
-		for (struct node *n = t->by_inode[*bucket]; n; n = n->chain) {
-			uint32_t until = n->pages_until;
-			if (until == 0)
-				continue;
-			if (until > due) {
-				*next = until < *next ? until : *next;
-				continue;
-			}
-			if (count == max)
-				goto out; /* the rest of this bucket comes first next time */
-			n->pages_until = 0;
-			ids[count++] = (uintptr_t)n;
-		}
-	}
-out:
-	pthread_mutex_unlock(&t->lock);
-	return count;
-}
-
-/* ---- Checking ---- */
-
-static void check_node(struct node_table *t, const struct node *n)
-{
-	size_t names = 0;
-
-	assert(n == t->root || n->lookups > 0 || n->children > 0); /* 1 */
-	assert(*inode_slot(t, n->dev, n->ino) == n);               /* 2 */
-	for (const struct name *m = n->names; m; m = m->other, names++) {
-		assert(m->node == n);
-		assert(*name_slot(t, m->parent, m->text, m->len) == m);              /* 2 */
-		assert(*inode_slot(t, m->parent->dev, m->parent->ino) == m->parent); /* 3 */
-		assert(S_ISDIR(m->parent->type));
-	}
-	assert(names <= (S_ISDIR(n->type) ? 1 : SIZE_MAX)); /* 4 */
-	assert(n != t->root || names == 0);                 /* 4 */
-}
-
-static size_t count_children(const struct node_table *t, const struct node *parent)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < t->name_buckets; i++)
-		for (const struct name *m = t->by_name[i]; m; m = m->chain)
-			count += m->parent == parent;
-	return count;
-}
-
-void node_table_check(struct node_table *t)
-{
-	size_t nodes = 0, children = 0;
-
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < t->inode_buckets; i++) {
-		for (const struct node *n = t->by_inode[i]; n; n = n->chain, nodes++) {
-			check_node(t, n);
-			children += n->children;
-			if (t->names <= 1024)
-				assert(count_children(t, n) == n->children); /* 3 */
-		}
-	}
-	assert(nodes == t->nodes);
-	assert(children == t->names); /* 3 */
-	pthread_mutex_unlock(&t->lock);
 }

@@ -32,7 +32,7 @@ static void reply_made(fuse_req_t req, const struct place *p, const struct stat 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct place p;
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
 	if (e == ERR_OK) {
@@ -45,7 +45,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	struct place p;
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
 	if (e == ERR_OK) {
@@ -60,7 +60,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	struct adapter *a = adapter_of(req);
 	struct handle_object from;
 	struct place p;
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
 	if (e == ERR_OK) {
@@ -109,7 +109,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct place p;
 	struct node *n;
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
 	if (e == ERR_OK) {
@@ -129,7 +129,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 {
 	struct place p;
 	struct node *n = NULL;
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
 	if (e == ERR_OK) {
