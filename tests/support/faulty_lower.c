@@ -21,6 +21,7 @@ static int counts(const struct faulty_lower *f, enum call_class class)
 		return class != READING;
 	case FAULT_SHORT:
 	case FAULT_SHORT_FULL:
+	case FAULT_SHORT_FAIL:
 		return class == WRITING;
 	}
 	return 0;
@@ -93,7 +94,8 @@ static int disk_full(struct faulty_lower *f, int fd, size_t len, off_t off)
 static ssize_t faulty_pwrite(const struct lower *l, int fd, const void *buf, size_t len, off_t off)
 {
 	struct faulty_lower *f = (struct faulty_lower *)(void *)(uintptr_t)l;
-	int is_short = f->kind == FAULT_SHORT || f->kind == FAULT_SHORT_FULL || f->kind == FAULT_POWER_TORN;
+	int is_short = f->kind == FAULT_SHORT || f->kind == FAULT_SHORT_FULL || f->kind == FAULT_SHORT_FAIL ||
+		       f->kind == FAULT_POWER_TORN;
 
 	if (f->dead) {
 		errno = EIO;
@@ -101,6 +103,11 @@ static ssize_t faulty_pwrite(const struct lower *l, int fd, const void *buf, siz
 	}
 	if (disk_full(f, fd, len, off)) {
 		errno = ENOSPC;
+		return -1;
+	}
+	if (f->kind == FAULT_SHORT_FAIL && f->injected == 1) {
+		f->injected++;
+		errno = f->errnum;
 		return -1;
 	}
 	if (!struck(f, WRITING, "pwrite"))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/vault_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,6 +59,57 @@ static void write_read_sizes(void **state)
 	assert_int_equal(x.reports[REPORT_ERROR] + x.reports[REPORT_NOTICE], 0);
 	vault_fixture_done(&x);
 	free(data);
+}
+
+/* Lower entries of the vault's top whose name ends so. */
+static unsigned count_lower(struct vault_fixture *x, const char *end)
+{
+	DIR *d = opendir(x->path);
+	struct dirent *e;
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL)
+		n += strlen(e->d_name) >= strlen(end) && strcmp(e->d_name + strlen(e->d_name) - strlen(end), end) == 0;
+	closedir(d);
+	return n;
+}
+
+/* A sidecar comes with its long name and goes with it. */
+static void sidecars(void **state)
+{
+	struct vault_fixture x;
+	char a[256], b[256];
+
+	(void)state;
+	memset(a, 'a', 255);
+	memset(b, 'b', 200);
+	a[255] = b[200] = '\0';
+	vault_fixture_init(&x, NULL);
+	assert_int_equal(vp_put(x.v, a, "", 0), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 1);
+	assert_int_equal(vp_rename(x.v, a, b, 0), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 1);
+	assert_int_equal(vp_link(x.v, b, a), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 2);
+	/* Two names of one file: rename does nothing, and both keep theirs. */
+	assert_int_equal(vp_rename(x.v, a, b, 0), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 2);
+	assert_int_equal(vp_unlink(x.v, a), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 1);
+	assert_int_equal(vp_rename(x.v, b, "short", 0), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 0);
+	assert_int_equal(vp_symlink(x.v, "t", a), ERR_OK);
+	assert_int_equal(vp_rename(x.v, "short", a, RENAME_EXCHANGE), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 1);
+	assert_int_equal(vp_unlink(x.v, a), ERR_OK);
+	assert_int_equal(vp_mkdir(x.v, a, 0700), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 1);
+	assert_int_equal(vp_rmdir(x.v, a), ERR_OK);
+	assert_int_equal(count_lower(&x, ".name"), 0);
+	/* signetfs.ini, .signetfs, signetfs.dir, the symlink; "." and "..". */
+	assert_int_equal(count_lower(&x, ""), 6);
+	vault_fixture_done(&x);
 }
 
 static void directories_and_names(void **state)
@@ -171,6 +223,7 @@ int main(void)
 		cmocka_unit_test(make_and_open),
 		cmocka_unit_test(write_read_sizes),
 		cmocka_unit_test(directories_and_names),
+		cmocka_unit_test(sidecars),
 		cmocka_unit_test(links_and_attributes),
 		cmocka_unit_test(holes),
 	};

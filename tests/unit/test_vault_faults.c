@@ -614,6 +614,13 @@ static void the_disk_fills_inside_a_write(void **state)
 	run_all(FAULT_SHORT_FULL, ENOSPC, 0, 0);
 }
 
+/* Half a write, then an error: what was begun is put back, or ended. */
+static void a_write_is_short_and_then_fails(void **state)
+{
+	(void)state;
+	run_all(FAULT_SHORT_FAIL, EIO, 0, 0);
+}
+
 static void the_power_goes_before_any_change(void **state)
 {
 	(void)state;
@@ -723,6 +730,7 @@ int main(void)
 		cmocka_unit_test(any_change_fails_with_enospc),
 		cmocka_unit_test(any_write_is_short),
 		cmocka_unit_test(the_disk_fills_inside_a_write),
+		cmocka_unit_test(a_write_is_short_and_then_fails),
 		cmocka_unit_test(the_power_goes_before_any_change),
 		cmocka_unit_test(the_power_goes_inside_a_write_to_a_new_file),
 		cmocka_unit_test(opening_and_closing),
