@@ -72,13 +72,22 @@ static enum err find_key(struct call *call)
 	return call_use_key(call, &call->key, call->op->name);
 }
 
+/* Operations without the member ignore it, as AWS does, and act. */
+static int is_dry_run(const struct call *call)
+{
+	for (const struct member *m = call->op->members; m->name != NULL; m++)
+		if (strcmp(m->name, "DryRun") == 0)
+			return call_true(call, "DryRun");
+	return 0;
+}
+
 static enum err act(struct call *call)
 {
 	TRY(find_key(call));
 	if (!call->has_key && !(call->op->flags & OP_OWN_KEYS))
 		TRY(authorize(call->engine, call->caller, call->op->name, NULL));
 	TRY(call->op->handle(call));
-	if (call_true(call, "DryRun"))
+	if (is_dry_run(call))
 		return err_fail(ERR_KMS_DRY_RUN, "The request would have succeeded, but the DryRun option is set.");
 	return ERR_OK;
 }

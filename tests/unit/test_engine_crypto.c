@@ -297,6 +297,18 @@ static void re_encrypt_moves_between_keys_and_contexts(void **state)
 		"{'CiphertextBlob':'%s','SourceEncryptionContext':{'x':'1'},'DestinationKeyId':'%s'}", blob, b);
 }
 
+/* Like every member that an operation's model does not have. */
+static void dry_run_is_nothing_to_operations_without_it(void **state)
+{
+	struct keystore *k = *state;
+	char id[64], arn[ENGINE_ARN_SIZE];
+
+	keystore_new_key(k, id, arn);
+	keystore_do(k, "DescribeKey", "{'KeyId':'%s','DryRun':true}", id);
+	keystore_do(k, "DisableKey", "{'KeyId':'%s','DryRun':true}", id);
+	keystore_fails(k, ERR_KMS_DISABLED, NULL, "Encrypt", "{'KeyId':'%s','Plaintext':'aGVsbG8='}", id);
+}
+
 static void dry_run_does_everything_but_answer(void **state)
 {
 	static const char message[] = "The request would have succeeded, but the DryRun option is set.";
@@ -428,6 +440,7 @@ int main(void)
 		TEST(data_keys),
 		TEST(random_bytes_are_as_many_as_asked),
 		TEST(re_encrypt_moves_between_keys_and_contexts),
+		TEST(dry_run_is_nothing_to_operations_without_it),
 		TEST(dry_run_does_everything_but_answer),
 		TEST(usage_and_algorithm_must_fit),
 		TEST(old_material_decrypts_after_rotations),
