@@ -7,9 +7,6 @@
 
 static const struct cli_command commands[] = {
 	{"init", cli_init, "make a vault"},
-	{"mount", cli_mount, "mount a vault"},
-	{"umount", cli_umount, "unmount it"},
-	{"stats", cli_stats, "what a mount has done: KMS calls made and avoided, cache, I/O"},
 	{"mount", cli_mount, "mount a vault: its files appear, decrypted, at a mount point"},
 	{"umount", cli_umount, "unmount and wait until everything is written"},
 	{"stats", cli_stats, "what a mount has done: KMS calls made and avoided, cache, files, bytes"},
@@ -31,13 +28,6 @@ static int is_one_of(const char *word, const char *a, const char *b)
 	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
 }
 
-static const char *program_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 int main(int argc, char **argv)
 {
 	/* A closed pipe or connection is an error to report, not a reason to die without wiping. */
@@ -48,9 +38,6 @@ int main(int argc, char **argv)
 		return cli_finish(CLI_DONE);
 	}
 	if (argc > 0 && is_mount_helper(argv[0]))
-		return cli_finish(cli_mount(argc, argv));
-	/* mount(8) and /etc/fstab reach us by this name. */
-	if (argc >= 1 && strcmp(program_name(argv[0]), "mount.signetfs") == 0)
 		return cli_finish(cli_mount(argc, argv));
 	return cli_finish(cli_dispatch("", commands, argc, argv));
 }
