@@ -250,6 +250,55 @@ static void io_error_at_every_write(void **state)
 	every_failing_write(SQLITE_IOERR_WRITE);
 }
 
+/*
+ * Deletion rewrites the table of all backing keys: when a write of it fails, nothing is deleted and nothing lost; once the disk
+ * is well again it is done, and the log merged, as if nothing had been.
+ */
+static void deletion_is_whole_or_not_at_all(void **state)
+{
+	char doomed[64], kept[64], arn[ENGINE_ARN_SIZE], blob[512];
+	int injected = 0, whole = 0, calm = 0;
+
+	(void)state;
+	install();
+	for (int n = 0; calm < 2; n++) {
+		struct keystore *k;
+		uint64_t next;
+		json_t *body;
+		enum err e;
+
+		assert_int_equal(keystore_setup((void **)&k), 0);
+		keystore_new_key(k, doomed, arn);
+		keystore_new_key(k, kept, arn);
+		body = keystore_ok(k, "Encrypt", "{'KeyId':'%s','Plaintext':'aGVsbG8='}", kept);
+		keystore_text(body, "CiphertextBlob", blob);
+		json_decref(body);
+		keystore_do(k, "ScheduleKeyDeletion", "{'KeyId':'%s','PendingWindowInDays':7}", doomed);
+		clock_fake_advance(&k->clock, UINT64_C(8) * 86400 * CLOCK_SECOND);
+		arm(n, SQLITE_FULL);
+		e = engine_run_due(k->engine, &next);
+		calm += faults.injected == 0;
+		injected += faults.injected;
+		faults.countdown = -1;
+		assert_true(e == ERR_OK || e == ERR_SYSTEM);
+		whole += e == ERR_OK;
+		if (e == ERR_OK)
+			keystore_fails(k, ERR_KMS_NOT_FOUND, NULL, "DescribeKey", "{'KeyId':'%s'}", doomed);
+		else
+			keystore_do(k, "ListKeyRotations", "{'KeyId':'%s'}", doomed);
+		keystore_do(k, "Decrypt", "{'CiphertextBlob':'%s'}", blob);
+		assert_int_equal(engine_run_due(k->engine, &next), ERR_OK);
+		keystore_fails(k, ERR_KMS_NOT_FOUND, NULL, "DescribeKey", "{'KeyId':'%s'}", doomed);
+		keystore_reopen(k);
+		keystore_do(k, "Decrypt", "{'CiphertextBlob':'%s'}", blob);
+		keystore_do(k, "RotateKeyOnDemand", "{'KeyId':'%s'}", kept);
+		keystore_teardown((void **)&k);
+	}
+	uninstall();
+	assert_true(injected > 4);
+	assert_true(whole > 2); /* those of the checkpoint come after the deletion */
+}
+
 /* Without its audit record a cryptographic answer does not leave. */
 static void no_record_no_answer(void **state)
 {
@@ -307,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(disk_full_at_every_write),
 		cmocka_unit_test(io_error_at_every_write),
+		cmocka_unit_test(deletion_is_whole_or_not_at_all),
 		cmocka_unit_test(no_record_no_answer),
 		cmocka_unit_test(a_failed_creation_leaves_nothing),
 	};
