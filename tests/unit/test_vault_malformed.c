@@ -650,6 +650,48 @@ static void records(void **state)
 	world_done(&w);
 }
 
+/* Well-formed, and not what was sealed. */
+static void edited_descriptor(void **state)
+{
+	static const struct {
+		const char *from, *to;
+	} table[] = {
+		{"cache-time = 300", "cache-time = 900"},
+		{"files = 1048576", "files = 9999999"},
+		{"names = encrypted", "names = plain"},
+		{"header-length = 512", "header-length = 1024"},
+		{"enabled = yes", "enabled = no"},
+		{"key-id = alias/aws/signetfs", "key-id = alias/mine"},
+	};
+	char path[512], text[8192];
+	struct world w;
+	uint8_t *saved;
+	size_t len;
+
+	(void)state;
+	world_init(&w);
+	vault_fixture_close(&w.x);
+	state_path(&w, "signetfs.ini", path);
+	saved = slurp(path, &len);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		char *at;
+
+		saved[len] = '\0';
+		at = strstr((char *)saved, table[i].from);
+		assert_non_null(at);
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - (char *)saved), (char *)saved, table[i].to,
+			at + strlen(table[i].from));
+		spit(path, (const uint8_t *)text, strlen(text));
+		assert_int_equal(vault_fixture_try_open(&w.x), ERR_VAULT);
+		assert_non_null(strstr(err_text(ERR_VAULT), "signetfs.ini"));
+	}
+	spit(path, saved, len);
+	vault_fixture_open(&w.x);
+	assert_whole(&w, "file", SIZE);
+	free(saved);
+	world_done(&w);
+}
+
 /* The record of the current bucket key: damage costs a KMS call and a warning, and files are made all the same. */
 static void damaged_bucket_record(void **state)
 {
@@ -785,6 +827,7 @@ int main(void)
 		cmocka_unit_test(sidecars),
 		cmocka_unit_test(symlinks_and_attributes),
 		cmocka_unit_test(records),
+		cmocka_unit_test(edited_descriptor),
 		cmocka_unit_test(damaged_bucket_record),
 		cmocka_unit_test(not_a_vault),
 		cmocka_unit_test(in_use),

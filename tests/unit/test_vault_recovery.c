@@ -297,6 +297,7 @@ static void failed_fsync_stays_failed(void **state)
 static void new_directories_are_synced(void **state)
 {
 	struct world w;
+	struct vault_dir *root;
 	struct vault_file *f;
 	char name[32];
 	unsigned before;
@@ -321,6 +322,15 @@ static void new_directories_are_synced(void **state)
 	before = w.faulty.calls;
 	assert_int_equal(vault_file_sync(f, 0), ERR_OK);
 	assert_int_equal(w.faulty.calls - before, 2);
+	/* fsync of a directory does the same, before it syncs its own entries. */
+	assert_int_equal(vp_mkdir(w.x.v, "d4", 0700), ERR_OK);
+	root = vault_root(w.x.v);
+	before = w.faulty.calls;
+	assert_int_equal(vault_dir_sync(root, 0), ERR_OK);
+	assert_int_equal(w.faulty.calls - before, 2);
+	assert_int_equal(vault_dir_sync(root, 1), ERR_OK);
+	assert_int_equal(w.faulty.calls - before, 3);
+	vault_dir_release(root);
 	assert_int_equal(vault_file_close(f), ERR_OK);
 	vault_fixture_done(&w.x);
 }
