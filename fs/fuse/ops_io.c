@@ -56,6 +56,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		handle_file_done(a->handles, n, e == ERR_OK);
 	}
 	if (e != ERR_OK) {
+		if (e != ERR_SYSTEM)
+			page_expiry_note_refused(a->expiry, n);
 		adapter_fail(req, e);
 		return;
 	}

@@ -91,6 +91,7 @@ static enum err create_file(
 		return err_fail(ERR_NO_MEMORY, "out of memory");
 	}
 	n->no_caps = 1;
+	page_expiry_note(a->expiry, n, file);
 	handle_file_adopt(a->handles, n, file);
 	a->counters.created++;
 	*ret_node = n;

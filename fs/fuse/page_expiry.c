@@ -38,15 +38,10 @@ static uint32_t now(const struct page_expiry *x)
 	return seconds(x->clock->monotonic(x->clock));
 }
 
-void page_expiry_note(struct page_expiry *x, struct node *n, struct vault_file *file)
+static void note_until(struct page_expiry *x, struct node *n, uint32_t until)
 {
 	uint32_t unset = 0;
 
-	if (!x || atomic_load_explicit(&n->pages_until, memory_order_relaxed))
-		return;
-	uint32_t until = seconds(vault_file_live_until(file));
-	if (until == UINT32_MAX)
-		return;
 	/* An earlier deadline stays: older pages may be there. */
 	if (!atomic_compare_exchange_strong(&n->pages_until, &unset, until))
 		return;
@@ -58,6 +53,21 @@ void page_expiry_note(struct page_expiry *x, struct node *n, struct vault_file *
 	pthread_mutex_lock(&x->lock);
 	pthread_cond_signal(&x->wake);
 	pthread_mutex_unlock(&x->lock);
+}
+
+void page_expiry_note(struct page_expiry *x, struct node *n, struct vault_file *file)
+{
+	if (!x || atomic_load_explicit(&n->pages_until, memory_order_relaxed))
+		return;
+	uint32_t until = seconds(vault_file_live_until(file));
+	if (until != UINT32_MAX)
+		note_until(x, n, until);
+}
+
+void page_expiry_note_refused(struct page_expiry *x, struct node *n)
+{
+	if (x)
+		note_until(x, n, now(x));
 }
 
 /* ---- The thread ---- */
@@ -171,6 +181,9 @@ enum err page_expiry_new(const struct page_expiry_config *config, struct page_ex
 	x->config = *config;
 	x->clock = clock_system();
 	x->push_early = (uint32_t)(cache_time / 4 < PUSH_EARLY_MAX ? cache_time / 4 : PUSH_EARLY_MAX);
+	/* Deadlines and waits are whole seconds: less would be too late by the parts that were cut off. */
+	if (!x->push_early)
+		x->push_early = 1;
 	atomic_init(&x->earliest, UINT32_MAX);
 	init_locks(x);
 	int rc = pthread_create(&x->thread, NULL, run, x);

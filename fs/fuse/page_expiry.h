@@ -42,7 +42,12 @@ void page_expiry_stop(struct page_expiry *x);
 /** Once stopped and no worker is left. NULL is fine. */
 void page_expiry_free(struct page_expiry *x);
 
-/** The kernel is about to be given data of @n, read or written through @file. Before the reply. NULL @x: nothing ever expires. */
+/**
+ * The kernel holds data of @n, read or written through @file, or may from now on because @file was just made or cut: what is
+ * dirty is pushed down in time only for nodes that are known here. Before the reply. NULL @x: nothing ever expires.
+ */
 void page_expiry_note(struct page_expiry *x, struct node *n, struct vault_file *file);
+/** Data of @n could not be written for want of a key. The kernel would go on showing it as if it were stored: take it back. */
+void page_expiry_note_refused(struct page_expiry *x, struct node *n);
 
 #endif
