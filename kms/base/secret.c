@@ -375,6 +375,24 @@ size_t secret_unlocked_bytes(void)
 	return read_count(&pool.unlocked);
 }
 
+/* Said here, once, rather than by whichever secret comes first. */
+static enum err check_locking(void)
+{
+	struct rlimit memlock = {0, 0};
+	void *p = secret_alloc(1);
+
+	if (p) {
+		secret_free(p);
+		return ERR_OK;
+	}
+	getrlimit(RLIMIT_MEMLOCK, &memlock);
+	return err_fail(ERR_NO_MEMORY,
+		"keys live in locked memory and this process may lock %llu KiB, less than the %d KiB it begins with; "
+		"raise the "
+		"limit: ulimit -l 8192, LimitMEMLOCK=8M for a service, --ulimit memlock=-1 for a container",
+		(unsigned long long)memlock.rlim_cur / 1024, (int)(REGION / 1024));
+}
+
 enum err secret_harden_process(void)
 {
 	const struct rlimit none = {0, 0};
@@ -384,10 +402,10 @@ enum err secret_harden_process(void)
 		return err_system("cannot forbid core dumps");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return err_system("cannot make the process untraceable");
-	/* Room for locked memory up to what the administrator allows; where that does not do, secret_alloc() will say so. */
+	/* Room for locked memory up to what the administrator allows. */
 	if (getrlimit(RLIMIT_MEMLOCK, &memlock) == 0 && memlock.rlim_cur < memlock.rlim_max) {
 		memlock.rlim_cur = memlock.rlim_max;
 		setrlimit(RLIMIT_MEMLOCK, &memlock);
 	}
-	return ERR_OK;
+	return check_locking();
 }

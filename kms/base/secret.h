@@ -67,6 +67,7 @@ void secret_install_json_allocator(void);
 /**
  * Make this process hard to read: no core dumps (RLIMIT_CORE 0), not traceable and not dumpable (PR_SET_DUMPABLE 0).
  * For daemons, before the first secret. Failing is an error: fail closed. Raises the soft RLIMIT_MEMLOCK to the hard one.
+ * ERR_NO_MEMORY: that is too little for any secret, and secret_allow_unlocked() was not called; the text says what to raise.
  */
 enum err secret_harden_process(void);
 

@@ -276,6 +276,35 @@ static void spent_lock_limit_fails_unless_allowed(void **state)
 	assert_int_equal(child_run(without_lock_limit, NULL), 0);
 }
 
+static int hardened_under_a_small_limit(void *context)
+{
+	const struct rlimit small = {65536, 65536};
+
+	(void)context;
+	if (setrlimit(RLIMIT_MEMLOCK, &small) != 0)
+		return 1;
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+		return 2;
+	if (secret_harden_process() != ERR_NO_MEMORY)
+		return 3;
+	/* What a person can do about it, in numbers. */
+	if (!strstr(err_text(ERR_NO_MEMORY), "64 KiB") || !strstr(err_text(ERR_NO_MEMORY), "ulimit -l"))
+		return 4;
+	secret_allow_unlocked();
+	return secret_harden_process() == ERR_OK ? 0 : 5;
+}
+
+/* The first test, while the pool has no page that was locked before the limit fell. */
+static void hardening_says_when_nothing_can_be_locked(void **state)
+{
+	(void)state;
+	if (!mlock_is_real()) {
+		printf("skip: a sanitizer has replaced mlock()\n");
+		skip();
+	}
+	assert_int_equal(child_run(hardened_under_a_small_limit, NULL), 0);
+}
+
 static int hardened(void *context)
 {
 	struct rlimit core, memlock;
@@ -366,6 +395,7 @@ static void steal_leaves_null(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hardening_says_when_nothing_can_be_locked),
 		cmocka_unit_test(memory_is_zero_aligned_locked_and_undumpable),
 		cmocka_unit_test(freed_memory_is_wiped),
 		cmocka_unit_test(small_blocks_share_pages),
