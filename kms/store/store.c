@@ -131,6 +131,12 @@ static enum err look(const char *path, struct stat *ret)
 			"%s is %s, not a keystore; restore it from a backup or create one with: "
 			"signetfs kms init",
 			path, S_ISREG(st.st_mode) ? "an empty file" : "not a regular file");
+	/* SQLite would make its files beside it with the same mode, and leave them there when it finds that it cannot write. */
+	if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
+		return err_system(
+			"the keystore %s cannot be opened for reading and writing; check the permissions of the "
+			"file and its directory",
+			path);
 	*ret = st;
 	return ERR_OK;
 }

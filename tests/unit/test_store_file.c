@@ -14,6 +14,7 @@
 #include "kms/base/io.h"
 #include "kms/base/random.h"
 #include "kms/base/secret.h"
+#include "tests/support/child.h"
 #include "tests/support/keystore.h"
 #include "tests/support/prng.h"
 
@@ -364,6 +365,42 @@ static void deletion_leaves_nothing_in_file_or_log(void **state)
 	assert_int_equal(occurrences(wal, sealed, len), 0);
 }
 
+static int open_without_write_permission(void *context)
+{
+	struct keystore *k = context;
+	char shm[160];
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+		return 1;
+	snprintf(shm, sizeof(shm), "%s-shm", k->path);
+	if (chmod(k->path, 0400) != 0 || try_open(k->path, &k->root) != ERR_SYSTEM)
+		return 2;
+	if (err_errno() != EACCES || strstr(err_text(ERR_SYSTEM), "permissions") == NULL)
+		return 3;
+	if (access(shm, F_OK) == 0)
+		return 4;
+	if (chmod(k->path, 0600) != 0 || try_open(k->path, &k->root) != ERR_OK)
+		return 5;
+	return 0;
+}
+
+/*
+ * SQLite makes its shared memory file with the keystore's mode: a try on one that was read-only left a read-only file behind, and
+ * the keystore could not be opened even after chmod.
+ */
+static void a_keystore_that_was_read_only_opens_after_chmod(void **state)
+{
+	struct keystore *k = *state;
+
+	engine_close(k->engine);
+	k->engine = NULL;
+	if (geteuid() == 0) {
+		assert_int_equal(chown(k->path, 65534, 65534), 0);
+		assert_int_equal(chown(k->dir, 65534, 65534), 0);
+	}
+	assert_int_equal(child_run(open_without_write_permission, k), 0);
+}
+
 /* A row's sealed material moved under another key's row does not open. */
 static void swapped_rows_do_not_open(void **state)
 {
@@ -444,6 +481,7 @@ int main(void)
 		TEST(every_truncation_is_damage),
 		TEST(random_damage_never_gives_a_wrong_answer),
 		TEST(a_stolen_file_holds_no_secret),
+		TEST(a_keystore_that_was_read_only_opens_after_chmod),
 		TEST(deletion_leaves_nothing_in_file_or_log),
 		TEST(swapped_rows_do_not_open),
 		TEST(swapped_generations_do_not_open),
