@@ -56,7 +56,7 @@ uint64_t attempt_failure_until(const struct attempt *a, uint64_t now)
 
 /* ---- What a person is told ---- */
 
-enum news { NEWS_NONE, NEWS_REFUSED, NEWS_UNREACHABLE, NEWS_WORKS };
+enum news { NEWS_NONE, NEWS_REFUSED, NEWS_UNREACHABLE, NEWS_FAILED, NEWS_WORKS };
 
 static struct troubled *find_troubled(struct bucket_cache *cache, const char *name)
 {
@@ -80,6 +80,12 @@ static struct troubled *new_troubled(struct bucket_cache *cache)
 	return oldest;
 }
 
+/* Exceptions, no answer, and answers that make no sense. */
+static int is_of_kms(enum err e)
+{
+	return e <= ERR_KMS_UNREACHABLE;
+}
+
 /* These speak of one blob (a damaged header, another CMK's), not of the key: whoever opens the file says so. */
 static int is_about_blob(enum err e)
 {
@@ -89,21 +95,22 @@ static int is_about_blob(enum err e)
 /* Trouble is news when it begins or becomes another; so is its end. With the lock held. */
 static enum news note(struct bucket_cache *cache, const char *name, enum err e, uint64_t now)
 {
-	int refused = kms_error_is_refusal(e) && !is_about_blob(e);
 	struct troubled *t = find_troubled(cache, name);
 
 	if (e == ERR_OK && t) {
 		t->name[0] = '\0';
 		return NEWS_WORKS;
 	}
-	if ((!refused && e != ERR_KMS_UNREACHABLE) || (t && t->error == e))
+	if (!is_of_kms(e) || is_about_blob(e) || (t && t->error == e))
 		return NEWS_NONE;
 	if (!t)
 		t = new_troubled(cache);
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	t->error = e;
 	t->since = now;
-	return refused ? NEWS_REFUSED : NEWS_UNREACHABLE;
+	if (kms_error_is_refusal(e))
+		return NEWS_REFUSED;
+	return e == ERR_KMS_UNREACHABLE ? NEWS_UNREACHABLE : NEWS_FAILED;
 }
 
 static void tell(const struct bucket_cache *cache, enum news news, const char *name, enum err e)
@@ -121,6 +128,12 @@ static void tell(const struct bucket_cache *cache, enum news news, const char *n
 	case NEWS_UNREACHABLE:
 		report(cache->reporter, REPORT_NOTICE,
 			"KMS key %s: the KMS cannot be reached (%s); keys in memory work until their cache time is "
+			"over",
+			name, err_text(e));
+		return;
+	case NEWS_FAILED:
+		report(cache->reporter, REPORT_NOTICE,
+			"KMS key %s: no usable answer from the KMS (%s); keys in memory work until their cache time is "
 			"over",
 			name, err_text(e));
 		return;

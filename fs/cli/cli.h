@@ -150,6 +150,8 @@ enum err cli_settings_for_vault(struct cli_settings *s, const struct descriptor 
 
 /* ---- The way to the KMS (connect.c) ---- */
 
+/** Where @e came from the KMS, put before its explanation which KMS that was. Returns @e. */
+enum err cli_kms_name(const struct cli_settings *s, enum err e);
 /** Connect to the endpoint set; "agent" (the default) starts one, which asks for the passphrase itself. Close with kms_close(). */
 enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret);
 

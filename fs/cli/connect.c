@@ -32,6 +32,17 @@ enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
 	return wire_client_connect(&config, ret);
 }
 
+enum err cli_kms_name(const struct cli_settings *s, enum err e)
+{
+	const char *endpoint = cli_setting(s, CLI_SET_ENDPOINT);
+
+	if (e > ERR_KMS_UNREACHABLE)
+		return e;
+	if (!endpoint || strcmp(endpoint, "agent") == 0)
+		return err_wrap(e, "with the keystore %s", cli_setting(s, CLI_SET_KEYSTORE));
+	return err_wrap(e, "with the KMS at %s", endpoint);
+}
+
 void cli_kms_close_auto(struct kms **kms)
 {
 	kms_close(*kms);

@@ -157,7 +157,7 @@ static enum err mount_here(struct request *r)
 	TRY(vault_read_descriptor(r->vault, &descriptor));
 	TRY(cli_settings_for_vault(&r->settings, &descriptor));
 	TRY(cli_kms_connect(&r->settings, &kms));
-	return open_and_mount(r, kms);
+	return cli_kms_name(&r->settings, open_and_mount(r, kms));
 }
 
 /* ---- The command ---- */

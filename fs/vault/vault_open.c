@@ -124,7 +124,9 @@ static enum err get_volume_key(struct vault *v, struct kms *kms)
 	if (!v->key)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for the volume key");
 	e = kms_decrypt_data_key(kms, &v->desc.volume_key, &context, v->key->b);
-	return e == ERR_OK ? e : err_wrap(e, "the KMS did not decrypt the volume key");
+	return e == ERR_OK ? e
+			   : err_wrap(e, "the KMS did not decrypt the volume key, which is under %s",
+				     v->desc.volume_key.key_arn);
 }
 
 enum err vault_new_cache(struct vault *v, struct kms *kms, unsigned max_entries)

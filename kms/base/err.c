@@ -134,6 +134,19 @@ static const struct row *find(enum err e)
 	return NULL;
 }
 
+/* One line without terminal escapes, whatever a server, a file or a path put into it. */
+static void make_plain(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+		int c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+
+		if (c1)
+			p[1] = '?';
+		if (c1 || *p < 0x20 || *p == 0x7f)
+			*p = '?';
+	}
+}
+
 /* The text is built apart first: the arguments may point into the sentence that it replaces. */
 __attribute__((format(printf, 3, 0))) static void set_text(
 	enum err e, const char *behind, const char *fmt, va_list args)
@@ -146,6 +159,7 @@ __attribute__((format(printf, 3, 0))) static void set_text(
 		snprintf(text + used, sizeof(text) - used, ": %s", behind);
 	if (n < 0 && !behind)
 		text[0] = '\0';
+	make_plain(text);
 	memcpy(last.text, text, strlen(text) + 1);
 	last.code = e;
 }

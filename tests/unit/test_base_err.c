@@ -175,6 +175,13 @@ static void each_thread_has_its_text(void **state)
 	assert_string_equal(err_text(ERR_BUSY), "this thread");
 }
 
+static void a_text_is_one_line_without_escapes(void **state)
+{
+	(void)state;
+	(void)err_fail(ERR_KMS_ACCESS_DENIED, "no\x1b[31m\nsignetfs: ok\x7f \xc2\x9b \xc3\xa4");
+	assert_string_equal(err_text(ERR_KMS_ACCESS_DENIED), "no?[31m?signetfs: ok? ?? \xc3\xa4");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +193,7 @@ int main(void)
 		cmocka_unit_test(text_belongs_to_its_code),
 		cmocka_unit_test(text_may_quote_the_text_it_replaces),
 		cmocka_unit_test(text_is_cut_not_overrun),
+		cmocka_unit_test(a_text_is_one_line_without_escapes),
 		cmocka_unit_test(errno_is_kept),
 		cmocka_unit_test(each_thread_has_its_text),
 	};
