@@ -185,10 +185,11 @@ needs_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), r
 class Mounted:
     """A box with a keystore, a vault and its mount."""
 
-    def __init__(self, box, *options):
+    def __init__(self, box, *options, vault=None, point=None):
+        """Makes and mounts what is not given."""
         self.box = box
-        self.vault = box.make_vault()
-        self.point = box.mount(self.vault, *options)
+        self.vault = vault or box.make_vault()
+        self.point = point or box.mount(self.vault, *options)
 
     def path(self, *parts):
         return os.path.join(self.point, *parts)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pty
 import pwd
 import re
 import shutil
@@ -98,6 +99,49 @@ def test_helper_of_mount8(kms_box):
                    env=kms_box.env, cwd=kms_box.home, check=True)
     kms_box.mounts.append(point)
     assert is_mounted(point)
+
+
+def mount_on_terminal(box, vault, point, passphrase):
+    """`signetfs mount` on a terminal of its own, where the agent asks for the passphrase; (exit code, what was shown)."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(box.home)
+        os.execve(SIGNETFS, [SIGNETFS, "mount", "--root-key", "passphrase", vault, point], box.env)
+    shown = b""
+    try:
+        while True:
+            data = os.read(terminal, 4096)
+            shown += data
+            if shown.rstrip().endswith(b":"):
+                os.write(terminal, passphrase + b"\n")
+                shown += b"[asked]"
+            if not data:
+                break
+    except OSError:
+        pass  # the terminal's last user is gone
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
+
+
+def test_passphrase_on_the_terminal(box):
+    """Asked for before the mount goes to the background, by the agent; the mount outlives the terminal."""
+    with open(box.path("pass"), "w") as f:
+        f.write("correct horse battery\n")
+    os.chmod(box.path("pass"), 0o600)
+    by_file = ["--root-key", f"passfile:{box.path('pass')}"]
+    box.run("kms", "init", *by_file)
+    vault, point = box.path("vault"), box.path("clear")
+    box.run("init", *by_file, vault)
+    os.mkdir(point)
+    code, shown = mount_on_terminal(box, vault, point, b"wrong")
+    assert code == 3 and shown.count("[asked]") >= 1 and "wrong horse" not in shown, shown
+    assert not is_mounted(point)
+    box.mounts.append(point)
+    code, shown = mount_on_terminal(box, vault, point, b"correct horse battery")
+    assert code == 0 and shown.count("[asked]") == 1 and "correct horse" not in shown, shown
+    with open(point + "/file", "w") as f:
+        f.write("works")
+    box.umount(point)
 
 
 # ---- refusals ----

@@ -1,12 +1,14 @@
 """Bounds: few descriptors, little memory, few KMS calls, whatever the tree's size."""
 
+import io
 import os
 import resource
 import subprocess
+import tarfile
 
 import pytest
 
-from conftest import needs_fuse
+from conftest import SIGNETFS, Mounted, needs_fuse
 
 pytestmark = needs_fuse
 FILES, DIRECTORIES = 30_000, 300
@@ -16,9 +18,6 @@ MiB = 1 << 20
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """A tar of 30,000 small files in 300 directories."""
-    import io
-    import tarfile
-
     path = tmp_path_factory.mktemp("archive") / "tree.tar"
     with tarfile.open(path, "w") as tar:
         for d in range(DIRECTORIES):
@@ -35,7 +34,6 @@ def archive(tmp_path_factory):
 
 def limited_mount(box, vault):
     """`ulimit -n 256` is both limits: the process cannot raise it."""
-    from conftest import SIGNETFS
     point = box.path("clear")
     os.makedirs(point, exist_ok=True)
     done = subprocess.run(["sh", "-c", f"ulimit -n 256; exec {SIGNETFS} mount {vault} {point}"], env=box.env, cwd=box.home,
@@ -51,10 +49,8 @@ def tree_sum(top):
 
 
 def test_30000_files_with_256_descriptors(kms_box, archive):
-    from conftest import Mounted
-    m = Mounted.__new__(Mounted)
-    m.box, m.vault = kms_box, kms_box.make_vault()
-    m.point = limited_mount(kms_box, m.vault)
+    vault = kms_box.make_vault()
+    m = Mounted(kms_box, vault=vault, point=limited_mount(kms_box, vault))
     with open(f"/proc/{m.pid()}/limits") as f:
         assert any(line.split()[:5] == ["Max", "open", "files", "256", "256"] for line in f)
     subprocess.run(["tar", "-xf", archive, "-C", m.point], check=True, timeout=300)
@@ -121,10 +117,7 @@ def test_kms_calls_of_a_remount_that_reads_everything(mounted):
 
 
 def test_without_bucket_keys_every_file_is_a_call(kms_box):
-    from conftest import Mounted
-    m = Mounted.__new__(Mounted)
-    m.box, m.vault = kms_box, kms_box.make_vault("--bucket-key", "off")
-    m.point = kms_box.mount(m.vault)
+    m = Mounted(kms_box, vault=kms_box.make_vault("--bucket-key", "off"))
     for i in range(50):
         with open(m.path(f"f{i}"), "w") as f:
             f.write(str(i))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import needs_fuse
+from conftest import Mounted, needs_fuse
 
 pytestmark = needs_fuse
 
@@ -108,7 +108,6 @@ def snapshot(top):
 
 @pytest.mark.parametrize("options", [[], ["-o", "threads=8,allow_other"]])
 def test_processes_at_once(kms_box, options):
-    from conftest import Mounted
     if options and os.geteuid() != 0:
         options = ["-o", "threads=8"]
     m = Mounted(kms_box, *options)
