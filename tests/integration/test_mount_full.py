@@ -1,0 +1,112 @@
+"""A lower tree that runs full: the program is told, what was there stays, and freeing space heals."""
+
+import errno
+import os
+import subprocess
+
+import pytest
+
+from conftest import Mounted, needs_fuse
+
+pytestmark = [needs_fuse, pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")]
+
+
+@pytest.fixture
+def small(kms_box):
+    """A mount whose vault lies on 8 MiB."""
+    disk = kms_box.path("disk")
+    os.mkdir(disk)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=400", "small", disk], check=True)
+    m = None
+    try:
+        vault = os.path.join(disk, "vault")
+        kms_box.run("init", vault)
+        m = Mounted(kms_box, vault=vault)
+        yield m
+    finally:
+        if m and m.point in kms_box.mounts:
+            kms_box.umount(m.point)
+        subprocess.run(["umount", disk], check=True)
+
+
+def fill(path, size):
+    """Write and sync; the errno that stopped it, or None."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        for _ in range(size // 65536):
+            os.write(fd, os.urandom(65536))
+        os.fsync(fd)
+        return None
+    except OSError as e:
+        return e.errno
+    finally:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+
+
+def test_disk_full_while_writing(small):
+    kept = os.urandom(1_000_000)
+    with open(small.path("kept"), "wb") as f:
+        f.write(kept)
+        os.fsync(f.fileno())
+    assert fill(small.path("big"), 20 << 20) == errno.ENOSPC
+    assert open(small.path("kept"), "rb").read() == kept
+    with open(small.path("kept"), "r+b") as f:  # overwriting in place needs no space to speak of
+        f.seek(500_000)
+        f.write(b"over")
+    os.unlink(small.path("big"))
+    assert fill(small.path("again"), 2 << 20) is None
+    small.remount()
+    assert open(small.path("kept"), "rb").read() == kept[:500_000] + b"over" + kept[500_004:]
+    assert len(open(small.path("again"), "rb").read()) == 2 << 20
+    assert sorted(os.listdir(small.point)) == ["again", "kept"]
+
+
+def test_disk_full_while_appending(small):
+    with open(small.path("log"), "wb") as f:
+        f.write(b"s" * 300_000)
+        os.fsync(f.fileno())
+    assert fill(small.path("big"), 20 << 20) == errno.ENOSPC
+    fd = os.open(small.path("log"), os.O_WRONLY | os.O_APPEND)
+    stopped = None
+    try:
+        for _ in range(200):
+            os.write(fd, b"t" * 50_000)
+        os.fsync(fd)
+    except OSError as e:
+        stopped = e.errno
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+    assert stopped == errno.ENOSPC
+    small.remount()
+    data = open(small.path("log"), "rb").read()
+    assert data[:300_000] == b"s" * 300_000
+
+
+def test_out_of_inodes(small):
+    made, stopped = [], None
+    for i in range(1000):
+        try:
+            os.close(os.open(small.path(f"f{i}"), os.O_CREAT | os.O_WRONLY | os.O_EXCL))
+            made.append(f"f{i}")
+        except OSError as e:
+            stopped = e.errno
+            break
+    assert stopped == errno.ENOSPC and len(made) > 300
+    with pytest.raises(OSError) as caught:
+        os.mkdir(small.path("d"))
+    assert caught.value.errno == errno.ENOSPC
+    assert sorted(os.listdir(small.point)) == sorted(made)
+    for name in made[:10]:
+        os.unlink(small.path(name))
+    subprocess.run(["sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"], check=True)
+    os.mkdir(small.path("d"))
+    with open(small.path("d/new"), "w") as f:
+        f.write("fits")
+    small.remount()
+    assert open(small.path("d/new")).read() == "fits"
+    assert len(os.listdir(small.point)) == len(made) - 10 + 1
