@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "fs/format/file_header.h"
 #include "fs/fuse/channel.h"
 #include "kms/base/encode.h"
 #include "kms/base/random.h"
@@ -51,6 +52,30 @@ struct node *adapter_enter(struct adapter *a, struct node *parent, const char *n
 		nodes_done(a->nodes);
 	}
 	return n;
+}
+
+static int is_damage(enum err e)
+{
+	return e == ERR_FORMAT || e == ERR_TAMPERED || e == ERR_UNSUPPORTED || e == ERR_KMS_INVALID_CIPHERTEXT;
+}
+
+void adapter_check_empty(struct adapter *a, struct node *n, struct fuse_entry_param *entry)
+{
+	struct file_header header;
+	struct vault_file *file;
+
+	if (!S_ISREG(entry->attr.st_mode) || entry->attr.st_size != 0)
+		return;
+	enum err e = handle_file(a->handles, n, 0, &file);
+	if (e == ERR_OK) {
+		e = vault_file_header(file, &header);
+		handle_file_done(a->handles, n, 0);
+	}
+	if (is_damage(e))
+		entry->attr.st_size = 1;
+	/* Nor is one remembered that could not be looked at, for want of a key. */
+	if (e != ERR_OK && e != ERR_NOT_FOUND)
+		entry->attr_timeout = 0;
 }
 
 void adapter_probe(struct adapter *a, const char *mount_point)

@@ -67,6 +67,12 @@ struct vault_owner adapter_owner(fuse_req_t req);
 /** node_enter() for a name that the kernel is about to be told. NULL when memory is out. */
 struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st);
 
+/**
+ * A file of no size is the one that the kernel never asks a byte of, so nobody would notice that it was cut to nothing: it is looked
+ * at before it is told. A damaged one is shown with one byte, which cannot be read.
+ */
+void adapter_check_empty(struct adapter *a, struct node *n, struct fuse_entry_param *entry);
+
 /* ops_name.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);

@@ -66,9 +66,10 @@ struct node {
 	uint64_t dev, ino;
 	uint64_t lookups; /* what the kernel will give back with FORGET */
 	uint32_t children;
-	uint16_t type;                    /* S_IFMT part of the mode */
-	_Atomic uint32_t pages_until;     /* page_expiry.h: the kernel may hold data until then (s); 0: holds none */
-	_Atomic uint8_t no_caps;          /* known: no security.capability attribute */
+	uint16_t type;                /* S_IFMT part of the mode */
+	_Atomic uint32_t pages_until; /* page_expiry.h: the kernel may hold data until then (s); 0: holds none */
+	_Atomic uint64_t shown;       /* the kernel was told this size, and the file turned out shorter; 0: not so */
+	_Atomic uint8_t no_caps;      /* known: no security.capability attribute */
 	_Atomic uint8_t no_inherited_acl; /* a directory, known: no default ACL */
 	struct handles handles;
 };

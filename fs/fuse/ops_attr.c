@@ -99,6 +99,8 @@ static enum err set_size(struct adapter *a, struct node *n, uint64_t size, int k
 	if (e == ERR_OK)
 		e = vault_file_truncate(file, size);
 	if (e == ERR_OK)
+		n->shown = 0; /* from now on the kernel's size is the file's */
+	if (e == ERR_OK)
 		e = vault_file_stat(file, ret);
 	page_expiry_note(a->expiry, n, file);
 	handle_file_done(a->handles, n, 0);

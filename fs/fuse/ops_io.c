@@ -16,6 +16,21 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
+/*
+ * The kernel fills what a read leaves out with zeros, up to the size that it was told: that of the lower length, which
+ * nothing vouches for. Where the file is shorter, those zeros would pass for its content. @end: where the data ended.
+ */
+static enum err check_shown(struct node *n, struct vault_file *file, uint64_t end)
+{
+	uint64_t shown = vault_file_shown(file);
+
+	if (shown)
+		n->shown = shown;
+	if (end >= n->shown)
+		return ERR_OK;
+	return err_fail(ERR_TAMPERED, "the file is shorter than its length in the vault said");
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct adapter *a = adapter_of(req);
@@ -28,6 +43,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	enum err e = handle_file(a->handles, n, 0, &file);
 	if (e == ERR_OK) {
 		e = vault_file_read(file, (uint64_t)off, len, buf, &len);
+		if (e == ERR_OK && len < size)
+			e = check_shown(n, file, (uint64_t)off + len);
 		page_expiry_note(a->expiry, n, file);
 		handle_file_done(a->handles, n, 0);
 	}

@@ -38,6 +38,7 @@ struct vault_file {
 
 	enum file_state state;
 	uint64_t size;
+	uint64_t shown; /* what the lower length stood for before recovery found less; 0: it did not, or was told */
 	struct file_keys *keys; /* NULL: none at the moment */
 	struct bucket_ref *ref; /* what the keys' life hangs on; NULL: live_until */
 	uint64_t live_until;

@@ -161,9 +161,24 @@ static enum err recover_shorter(struct vault_file *f, struct scratch *s, uint64_
 
 enum err file_recover(struct vault_file *f, struct scratch *s, uint64_t lower_size)
 {
+	uint64_t shown = chunk_plain_size(lower_size, header_length(f), NULL);
+
 	if (lower_size > chunk_lower_size(f->header.size, header_length(f)))
-		return recover_longer(f, s, lower_size);
-	return recover_shorter(f, s, lower_size);
+		TRY(recover_longer(f, s, lower_size));
+	else
+		TRY(recover_shorter(f, s, lower_size));
+	if (f->size < shown)
+		f->shown = shown;
+	return ERR_OK;
+}
+
+uint64_t vault_file_shown(struct vault_file *f)
+{
+	pthread_rwlock_wrlock(&f->lock);
+	uint64_t shown = f->shown;
+	f->shown = 0;
+	pthread_rwlock_unlock(&f->lock);
+	return shown;
 }
 
 enum err file_recover_empty(struct vault_file *f, uint64_t lower_size)

@@ -212,6 +212,12 @@ enum err vault_file_stat(struct vault_file *f, struct stat *ret);
  */
 uint64_t vault_file_live_until(struct vault_file *f);
 
+/**
+ * The size that vault_stat() gave of the file while it contradicted its header, when recovery found less (0 otherwise). Told
+ * once. Who knows that size must not take what is missing for zeros.
+ */
+uint64_t vault_file_shown(struct vault_file *f);
+
 /** Writes the header of a file that was created and never written; wipes keys; closes. The error is the header's. */
 enum err vault_file_close(struct vault_file *f);
 
