@@ -75,7 +75,8 @@ struct store *keystore_store(struct keystore *k)
 	return store;
 }
 
-static void call(struct keystore *k, const char *operation, const char *fmt, va_list ap, struct engine_reply *ret)
+__attribute__((format(printf, 3, 0))) static void call(
+	struct keystore *k, const char *operation, const char *fmt, va_list ap, struct engine_reply *ret)
 {
 	char text[16384];
 	json_t *request;
@@ -93,7 +94,8 @@ static void call(struct keystore *k, const char *operation, const char *fmt, va_
 	json_decref(request);
 }
 
-static json_t *expect_ok(struct keystore *k, const char *operation, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static json_t *expect_ok(
+	struct keystore *k, const char *operation, const char *fmt, va_list ap)
 {
 	struct engine_reply reply;
 
