@@ -7,8 +7,6 @@ import sys
 import threading
 import time
 
-import pytest
-
 from conftest import needs_fuse
 from hostile import Watched, errno_of, read, write
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import SIGNETFS, is_mounted, is_sanitized, needs_fuse
-from hostile import Watched, errno_of, read, wait_until, write
+from hostile import Watched, errno_of, read, write
 
 pytestmark = needs_fuse
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")

@@ -358,7 +358,7 @@ def test_top_directory_id(victim):
         if damage is None:
             write(path, b"")
     write(path, whole)
-    m = Watched(victim.box, victim.vault)
+    Watched(victim.box, victim.vault)
     victim.check_neighbours()
 
 
