@@ -78,6 +78,8 @@ static int unknown(const char *group, const struct cli_command *table, const cha
 	const char *nearest = cli_nearest(table, name);
 	const char *space = group[0] ? " " : "";
 
+	if (name[0] == '-')
+		return cli_wrong_usage(group, "there is no option %s here; a command comes first", name);
 	if (nearest)
 		return cli_wrong_usage(group, "there is no command \"%s%s%s\"; did you mean \"%s%s%s\"?", group, space,
 			name, group, space, nearest);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/cli/cli.h"
 
+#include <limits.h>
 #include <string.h>
 #include "fs/format/descriptor.h"
 #include "fs/vault/vault.h"
+#include "kms/base/encode.h"
 
 enum { BUCKET_KEY_ON, BUCKET_KEY_OFF };
 
@@ -47,6 +49,24 @@ static enum err make_vault(struct init *init)
 	return vault_create(init->path, &options, kms, clock_system());
 }
 
+/* With the options that led to this KMS, so that the command works as it is printed. */
+static void say_how_to_mount(const struct init *init)
+{
+	char word[PATH_MAX];
+	const void *last = NULL; /* --endpoint-url is --kms again */
+
+	fputs("Mount it with: signetfs mount", stdout);
+	for (const struct cli_option *o = init->settings.options; o->name; o++) {
+		const char *value = o->type == CLI_TEXT ? *(const char *const *)o->target : NULL;
+
+		if (value && o->target != last)
+			printf(" --%s %s", o->name, encode_shell(value, word, sizeof(word)));
+		last = o->target;
+	}
+	printf("%s %s MOUNTPOINT\n", init->settings.insecure_http ? " --insecure-http" : "",
+		encode_shell(init->path, word, sizeof(word)));
+}
+
 static int say_done(const struct init *init)
 {
 	struct descriptor d;
@@ -56,7 +76,7 @@ static int say_done(const struct init *init)
 		return cli_fail(e, "reading back the vault %s", init->path);
 	printf("Made the vault %s: names %s, bucket keys %s, under %s\n", init->path,
 		d.names == NAMES_PLAIN ? "plain" : "encrypted", d.bucket_keys ? "on" : "off", d.volume_key.key_arn);
-	printf("Mount it with: signetfs mount %s MOUNTPOINT\n", init->path);
+	say_how_to_mount(init);
 	return CLI_DONE;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "fs/fuse/control.h"
 #include "fs/fuse/mount.h"
+#include "kms/base/encode.h"
 #include "kms/base/io.h"
 #include "kms/base/json.h"
 
@@ -41,6 +42,17 @@ static void wait_for_server(int fd, const char *point)
 	}
 }
 
+static enum err in_use(const char *point)
+{
+	char room[PATH_MAX];
+	const char *word = encode_shell(point, room, sizeof room);
+
+	return err_fail(ERR_BUSY,
+		"it is in use: see by whom with `fuser -vm %s`, or detach it now and let it end with its last user: "
+		"signetfs umount -l %s",
+		word, word);
+}
+
 static enum err unmount(const char *given, int lazy)
 {
 	char *point = realpath(given, NULL);
@@ -58,11 +70,7 @@ static enum err unmount(const char *given, int lazy)
 		int server AUTO_CLOSE = lazy ? -1 : open_server(point);
 		e = mount_unmount(point, lazy);
 		if (e == ERR_BUSY)
-			e = err_fail(ERR_BUSY,
-				"it is in use: see by whom with `fuser -vm %s`, or detach it now and let it end with "
-				"its "
-				"last user: signetfs umount -l %s",
-				point, point);
+			e = in_use(point);
 		if (e == ERR_OK)
 			wait_for_server(server, point);
 	}

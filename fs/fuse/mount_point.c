@@ -12,9 +12,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "kms/base/encode.h"
 #include "kms/base/io.h"
 
 extern char **environ;
+
+enum { WORD_SIZE = 4096 };
 
 /* ---- /proc/self/mountinfo ---- */
 
@@ -107,10 +110,13 @@ static enum err check_not_mounted(const char *path)
 
 	if (mount_what(path, &info) != ERR_OK)
 		return ERR_OK;
-	if (!strcmp(info.type, "fuse.signetfs"))
+	if (!strcmp(info.type, "fuse.signetfs")) {
+		char word[WORD_SIZE];
+
 		return err_fail(ERR_MOUNT_POINT,
 			"%s is mounted already, from %s: unmount it first with `signetfs umount %s`", path, info.source,
-			path);
+			encode_shell(path, word, sizeof word));
+	}
 	return err_fail(ERR_MOUNT_POINT, "%s is a mount point already (%s, from %s): choose another directory", path,
 		info.type, info.source);
 }
@@ -160,15 +166,17 @@ static enum err check_apart(const char *vault, const char *point)
 
 static enum err check_directory(const char *path)
 {
+	char word[WORD_SIZE];
 	struct stat st;
 
 	if (stat(path, &st)) {
 		if (errno == ENOENT)
-			return err_fail(ERR_MOUNT_POINT, "%s does not exist: make it with `mkdir %s`", path, path);
+			return err_fail(ERR_MOUNT_POINT, "%s does not exist: make it with `mkdir %s`", path,
+				encode_shell(path, word, sizeof word));
 		if (errno == ENOTCONN)
 			return err_fail(ERR_MOUNT_POINT,
 				"%s is a mount whose process has died: clean it up with `signetfs umount -l %s`", path,
-				path);
+				encode_shell(path, word, sizeof word));
 		return err_fail(ERR_MOUNT_POINT, "%s: %s", path, strerror(errno));
 	}
 	if (!S_ISDIR(st.st_mode))

@@ -214,3 +214,36 @@ void encode_utf8_repair(char *text)
 		text += n > 0 ? n : 1;
 	}
 }
+
+static int needs_no_quotes(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=+@%";
+	const char *p = text;
+
+	while (*p != '\0' && ((unsigned char)*p >= 0x80 || strchr(plain, *p)))
+		p++;
+	return *p == '\0' && p > text;
+}
+
+/* In single quotes; a single quote itself stands between two such runs, behind a backslash. */
+const char *encode_shell(const char *text, char *out, size_t size)
+{
+	static const char quote[] = "'\\''";
+	size_t n = 0, quoted = sizeof(quote) - 1;
+
+	for (const char *p = text; *p != '\0'; p++)
+		n += *p == '\'' ? quoted : 1;
+	if (needs_no_quotes(text) || n + sizeof("''") > size)
+		return text;
+	n = 0;
+	out[n++] = '\'';
+	for (; *text != '\0'; text++) {
+		size_t len = *text == '\'' ? quoted : 1;
+
+		memcpy(out + n, len == 1 ? text : quote, len);
+		n += len;
+	}
+	out[n++] = '\'';
+	out[n] = '\0';
+	return out;
+}

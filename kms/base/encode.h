@@ -32,4 +32,10 @@ enum err decode_uuid(const char *in, size_t len, uint8_t ret_id[UUID_SIZE]);
  */
 void encode_utf8_repair(char *text);
 
+/**
+ * @text as one word of a shell command, for advice that people copy: quoted where it has to be. Returns @out, or @text itself when it
+ * is plain, and also when @size does not suffice.
+ */
+const char *encode_shell(const char *text, char *out, size_t size);
+
 #endif

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
 import pytest
-from conftest import LIMIT, SIGNETFS, needs_fuse
+from conftest import LIMIT, SIGNETFS, is_mounted, needs_fuse
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 
@@ -56,6 +57,31 @@ def test_init_with_everything(kms_box):
     assert re.search(r"^Bucket key lifetime: +36h$", text, re.M) and re.search(r"^Cache time: +90s$", text, re.M)
 
 
+@needs_fuse
+def test_advice_can_be_pasted_into_a_shell(kms_box):
+    """Places with spaces and quotes, and options that the mount needs too."""
+    vault, point = kms_box.path("Ada's vault"), kms_box.path("Ada's clear")
+    said = kms_box.run("init", "--keystore", os.path.join(kms_box.home, ".local/share/signetfs/kms.db"), vault).stdout
+
+    def paste(command):
+        command = command.replace("signetfs", SIGNETFS, 1)
+        return subprocess.run(["/bin/sh", "-c", command], env=kms_box.env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=LIMIT)
+
+    mount = re.search(r"^Mount it with: (signetfs mount --keystore .* MOUNTPOINT)$", said, re.M)[1].replace(
+        "MOUNTPOINT", shlex.quote(point))
+    missing = paste(mount)
+    assert missing.returncode == 7
+    assert paste(re.search(r"`(mkdir .*)`", missing.stderr)[1]).returncode == 0
+    kms_box.mounts.append(point)
+    assert paste(mount).returncode == 0
+    again = paste(mount)
+    assert again.returncode == 7
+    assert paste(re.search(r"`(signetfs umount .*)`", again.stderr)[1]).returncode == 0
+    kms_box.mounts.remove(point)
+    assert not is_mounted(point)
+
+
 def test_init_refuses_what_is_not_empty_and_changes_nothing(kms_box):
     place = kms_box.path("full")
     os.mkdir(place)
@@ -94,6 +120,8 @@ def test_init_under_a_key_that_is_not_usable(kms_box):
     (["frobnicate"], 'there is no command "frobnicate"'),
     (["help", "frobnicate"], 'there is no command "frobnicate"'),
     (["init", "-x", "v"], "there is no option -x"),
+    (["-x"], "there is no option -x here"),
+    (["kms", "--lsit"], "there is no option --lsit here"),
     ([], "a command is missing"),
 ])
 def test_wrong_usage(kms_box, args, text):

@@ -260,10 +260,33 @@ static void what_is_no_utf8_becomes_question_marks(void **state)
 	}
 }
 
+static void words_for_the_shell(void **state)
+{
+	static const char *const cases[][2] = {
+		{"/home/ada/my-vault_1.0", "/home/ada/my-vault_1.0"},
+		{"h\xc3\xa9", "h\xc3\xa9"},
+		{"", "''"},
+		{"my vault", "'my vault'"},
+		{"~", "'~'"},
+		{"a;$(b)", "'a;$(b)'"},
+		{"it's", "'it'\\''s'"},
+		{"'", "''\\'''"},
+	};
+	char out[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(encode_shell(cases[i][0], out, sizeof(out)), cases[i][1]);
+	assert_string_equal(encode_shell("a b", out, 6), "'a b'");
+	assert_string_equal(encode_shell("a b", out, 5), "a b"); /* no room: as it stands */
+	assert_string_equal(encode_shell("''", out, 10), "''");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_utf8_becomes_question_marks),
+		cmocka_unit_test(words_for_the_shell),
 		cmocka_unit_test(json_refusals),
 		cmocka_unit_test(json_depth_is_bounded),
 		cmocka_unit_test(json_errors_quote_no_content),
