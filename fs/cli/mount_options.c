@@ -62,10 +62,10 @@ static const struct {
 };
 
 const char mount_options_help[] =
-	"Options behind -o: ro, allow_other, default_permissions, nosuid, nodev, noexec, noatime, fsname=TEXT,\n"
-	"subtype=TEXT, nonempty, acl (POSIX ACLs), threads=N, kms=ENDPOINT, keystore=FILE, root-key=SPEC, "
-	"region=NAME,\n"
-	"ca-file=FILE, config=FILE; what fstab has for others (noauto, nofail, _netdev, x-…) is ignored.\n";
+	"Options behind -o: ro, allow_other, default_permissions, nosuid, nodev, noexec, noatime, sync,\n"
+	"dirsync, fsname=TEXT, subtype=TEXT, nonempty, acl (POSIX ACLs), threads=N, kms=ENDPOINT, keystore=FILE,\n"
+	"root-key=SPEC, region=NAME, ca-file=FILE, config=FILE; what fstab has for others (noauto, nofail,\n"
+	"_netdev, x-…) is ignored.";
 
 static int matches(size_t row, const char *word, size_t name_len)
 {
@@ -151,7 +151,8 @@ static enum err parse_word(struct mount_options *o, struct cli_settings *setting
 	for (size_t row = 0; row < sizeof table / sizeof table[0]; row++)
 		if (matches(row, word, name_len))
 			return apply(o, settings, row, word, value);
-	return err_fail(ERR_USAGE, "unknown mount option \"%.*s\"", (int)name_len, word);
+	return err_fail(
+		ERR_USAGE, "unknown mount option \"%.*s\"; signetfs mount --help lists them", (int)name_len, word);
 }
 
 enum err mount_options_parse(struct mount_options *o, struct cli_settings *settings, char *text)

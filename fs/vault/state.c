@@ -129,6 +129,8 @@ enum err state_lock(struct vault *v, const char *holder)
 	fd = open_lock(v);
 	if (fd < 0 && v->read_only && errno == ENOENT)
 		return ERR_OK;
+	if (fd < 0 && errno == EROFS)
+		return err_system("the vault %s lies where nothing can be written: mount it with -o ro", v->path);
 	if (fd < 0)
 		return err_system("opening the lock of the vault %s", v->path);
 	if (flock(fd, (v->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {

@@ -297,8 +297,8 @@ static enum err set_credentials(struct wire_client *c, const struct wire_client_
 		return ERR_OK;
 	if (c->endpoint.kind == ENDPOINT_HTTP && !c->endpoint.loopback && !config->insecure_http)
 		return err_fail(ERR_CONFIG,
-			"%s would carry keys over the network in the clear: use https://, or say that you mean it "
-			"(insecure)",
+			"%s would carry keys over the network in the clear: use https://, or permit it with "
+			"insecure-http",
 			c->name);
 	if (!config->access_key_id || !config->access_key_id[0] || !config->secret_access_key)
 		return err_fail(ERR_CONFIG,
