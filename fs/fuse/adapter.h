@@ -29,6 +29,7 @@ struct adapter {
 	int read_only;
 	int acl;        /* POSIX ACLs are on: the umask is ours to apply */
 	int set_owner;  /* the daemon is root: what is made belongs to the caller */
+	int doubtful;   /* an earlier session did not end cleanly: sizes are looked at before they are told */
 	int no_open;    /* the kernel takes ENOSYS for open as "never ask" */
 	int no_opendir; /* the same for opendir */
 	struct adapter_counters counters;
@@ -68,10 +69,11 @@ struct vault_owner adapter_owner(fuse_req_t req);
 struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st);
 
 /**
- * A file of no size is the one that the kernel never asks a byte of, so nobody would notice that it was cut to nothing: it is looked
- * at before it is told. A damaged one is shown with one byte, which cannot be read.
+ * Look at a file before its size is told. One of no size always: the kernel never asks a byte of it, so nobody would notice that it was
+ * cut to nothing; a damaged one is shown with one byte, which cannot be read. Any file of a vault that an earlier session
+ * left in a crash: a writer would append behind what recovery is going to cut off, and leave a gap of zeros.
  */
-void adapter_check_empty(struct adapter *a, struct node *n, struct fuse_entry_param *entry);
+void adapter_check_size(struct adapter *a, struct node *n, struct fuse_entry_param *entry);
 
 /* ops_name.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

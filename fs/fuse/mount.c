@@ -124,6 +124,7 @@ static enum err init_adapter(struct mount *m, struct vault *vault)
 	a->vault = vault;
 	a->read_only = m->config.read_only;
 	a->acl = m->config.acl;
+	a->doubtful = vault_was_interrupted(vault);
 	a->set_owner = geteuid() == 0;
 	struct vault_dir *root = vault_root(vault);
 	enum err e = vault_stat((struct vault_object){.dir = root, .pin = -1}, &st);

@@ -90,7 +90,7 @@ static int add_plus(struct page *p, struct vault_list *list, const struct vault_
 	if (!n)
 		return add_plain(p, entry->name, entry->ino, (mode_t)entry->type << 12, (off_t)entry->next);
 	param.ino = (fuse_ino_t)(uintptr_t)n;
-	adapter_check_empty(a, n, &param);
+	adapter_check_size(a, n, &param);
 	fuse_add_direntry_plus(p->req, p->buf + p->used, room, entry->name, &param, (off_t)entry->next);
 	p->used += need;
 	return 1;

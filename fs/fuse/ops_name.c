@@ -21,7 +21,7 @@ void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, 
 		return;
 	}
 	entry.ino = (fuse_ino_t)(uintptr_t)n;
-	adapter_check_empty(a, n, &entry);
+	adapter_check_size(a, n, &entry);
 	fuse_reply_entry(req, &entry);
 }
 

@@ -23,7 +23,7 @@ static int was_interrupted(const struct vault *v, uint64_t session)
 	return session != v->session && sessions_is_unclean(&v->sessions, session);
 }
 
-static int any_interrupted(const struct vault *v)
+int vault_was_interrupted(const struct vault *v)
 {
 	uint32_t own = v->session != 0;
 
@@ -183,7 +183,7 @@ uint64_t vault_file_shown(struct vault_file *f)
 
 enum err file_recover_empty(struct vault_file *f, uint64_t lower_size)
 {
-	if (!any_interrupted(f->v) && !atomic_load(&f->v->headerless)) {
+	if (!vault_was_interrupted(f->v) && !atomic_load(&f->v->headerless)) {
 		enum err e = err_fail(ERR_TAMPERED,
 			"the file has %" PRIu64 " bytes and no header, and no crash explains it", lower_size);
 

@@ -75,6 +75,11 @@ enum err vault_close(struct vault *v);
 
 const struct descriptor *vault_descriptor(const struct vault *v);
 struct bucket_cache *vault_bucket_cache(struct vault *v);
+/**
+ * Did an earlier session end in a crash? Then a lower size may promise bytes that recovery will not find, and who lets writers append
+ * by it should open the file first.
+ */
+int vault_was_interrupted(const struct vault *v);
 /** Wipe bucket keys whose cache time is over now, rather than with their next use. For a mount's clockwork. */
 void vault_expire_keys(struct vault *v);
 

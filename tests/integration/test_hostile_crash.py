@@ -8,7 +8,7 @@ import threading
 import time
 
 from conftest import needs_fuse
-from hostile import Watched, errno_of, read, write
+from hostile import Watched, errno_of, lower_of, read, write
 
 pytestmark = needs_fuse
 SEED = int(os.environ.get("SIGNETFS_SEED") or random.randrange(1 << 32))
@@ -134,4 +134,24 @@ def test_killed_while_writing(kms_box):
     for seed, said in history:
         check(m, seed, said)
     write(m.path("new"), b"works", sync=True)
+    m.umount()
+
+
+def test_appending_after_a_torn_end(kms_box):
+    """What a crash tore off the end is cut before the kernel learns a size, so that nothing is appended behind a gap."""
+    data = os.urandom(10000)
+    vault = kms_box.make_vault()
+    m = Watched(kms_box, vault)
+    for name in ("log", "listed"):
+        write(m.path(name), data, sync=True)
+    lowers = [lower_of(vault, m.path(name)) for name in ("log", "listed")]
+    m.killed()
+    for lower in lowers:
+        with open(lower, "ab") as f:
+            f.write(os.urandom(3 * 4136 + 77))
+    m = Watched(kms_box, vault)
+    with open(m.path("log"), "ab") as f:
+        f.write(b"the next line")
+    assert read(m.path("log")) == data + b"the next line"
+    assert {e.name: e.stat().st_size for e in os.scandir(m.point)} == {"log": len(data) + 13, "listed": len(data)}
     m.umount()
