@@ -100,6 +100,8 @@ def main():
     parser.add_argument("kinds", nargs="+", choices=["unit", "integration"])
     args = parser.parse_args()
     env = dict(os.environ, **{k: v for k, v in SANITIZER_ENV.items() if k not in os.environ})
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        env.pop(name, None)  # the makes that tests run are nobody's children
     totals = [0, 0, 0]
     for kind in args.kinds:
         for i, n in enumerate({"unit": unit, "integration": integration}[kind](args, env)):
