@@ -44,10 +44,10 @@ static enum err protocol_error(const char *operation, const char *about)
 	return err_fail(ERR_KMS_PROTOCOL, "the KMS answered %s with %s", operation, about);
 }
 
-/* The answer's @name as an ARN that fits what we store. */
-static enum err take_arn(const char *operation, const json_t *object, const char *name, char ret[KMS_ARN_MAX + 1])
+/* The answer's KeyId as an ARN that fits what we store. */
+static enum err take_arn(const char *operation, const json_t *response, char ret[KMS_ARN_MAX + 1])
 {
-	const json_t *member = json_object_get(object, name);
+	const json_t *member = json_object_get(response, "KeyId");
 	const char *arn = json_string_value(member);
 	size_t len = json_string_length(member);
 
@@ -108,7 +108,7 @@ enum err kms_generate_data_key(struct kms *kms, const char *key_id, const struct
 	if (!request || set_context(request, context) != 0)
 		return no_memory(operation);
 	TRY(kms_call(kms, operation, request, &response));
-	TRY(take_arn(operation, response, "KeyId", wrapped.key_arn));
+	TRY(take_arn(operation, response, wrapped.key_arn));
 	TRY(take_blob(operation, response, &wrapped));
 	TRY(take_key(operation, response, key.b));
 	memcpy(ret_key, key.b, KEY_SIZE);
@@ -128,24 +128,12 @@ enum err kms_decrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wra
 		set_context(request, context) != 0)
 		return no_memory(operation);
 	TRY(kms_call(kms, operation, request, &response));
-	TRY(take_arn(operation, response, "KeyId", arn));
+	TRY(take_arn(operation, response, arn));
 	/* A service that opens the blob with another key than the one asked for vouches for nothing. */
 	if (strcmp(arn, wrapped->key_arn) != 0)
 		return err_fail(ERR_KMS_WRONG_ANSWER, "the KMS was asked to decrypt with %s and answered for %s",
 			wrapped->key_arn, arn);
 	return take_key(operation, response, ret_key);
-}
-
-enum err kms_describe_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1])
-{
-	static const char operation[] = "DescribeKey";
-	json_t *request AUTO_JSON = json_pack("{s:s}", "KeyId", key_id);
-	json_t *response AUTO_JSON = NULL;
-
-	if (!request)
-		return no_memory(operation);
-	TRY(kms_call(kms, operation, request, &response));
-	return take_arn(operation, json_object_get(response, "KeyMetadata"), "Arn", ret_arn);
 }
 
 int kms_error_is_refusal(enum err e)

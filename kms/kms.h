@@ -62,9 +62,6 @@ enum err kms_generate_data_key(struct kms *kms, const char *key_id, const struct
 enum err kms_decrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wrapped, const struct kms_context *context,
 	uint8_t ret_key[KEY_SIZE]);
 
-/** DescribeKey: canonical ARN of @key_id. */
-enum err kms_describe_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1]);
-
 /** True for errors after which asking again cannot help until an administrator acts: disabled, denied, deleted, … */
 int kms_error_is_refusal(enum err e);
 

@@ -16,7 +16,6 @@ MAY_INCLUDE = {
     "fs/format": ["kms/base"],
     "fs/vault": ["kms/base", "kms", "keycache", "fs/format"],
     "fs/fuse": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
-    "fs/reencrypt": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
     "fs/cli": None,  # everything
 }
 HOMES = {

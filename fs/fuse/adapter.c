@@ -54,11 +54,6 @@ struct node *adapter_enter(struct adapter *a, struct node *parent, const char *n
 	return n;
 }
 
-static int is_damage(enum err e)
-{
-	return e == ERR_FORMAT || e == ERR_TAMPERED || e == ERR_UNSUPPORTED || e == ERR_KMS_INVALID_CIPHERTEXT;
-}
-
 void adapter_check_size(struct adapter *a, struct node *n, struct fuse_entry_param *entry)
 {
 	struct file_header header;
@@ -76,7 +71,7 @@ void adapter_check_size(struct adapter *a, struct node *n, struct fuse_entry_par
 		}
 		handle_file_done(a->handles, n, 0);
 	}
-	if (is_damage(e) && entry->attr.st_size == 0)
+	if (err_is_damage(e) && entry->attr.st_size == 0)
 		entry->attr.st_size = 1;
 	/* Nor is one remembered that could not be looked at, for want of a key. */
 	if (e != ERR_OK && e != ERR_NOT_FOUND)

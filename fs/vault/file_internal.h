@@ -106,6 +106,17 @@ static inline size_t chunk_len_in(uint64_t size, uint64_t index)
 	return size - start < CHUNK_SIZE ? (size_t)(size - start) : CHUNK_SIZE;
 }
 
+static inline size_t header_length(const struct vault_file *f)
+{
+	return f->v->desc.header_length;
+}
+
+/** Where chunk @index is stored. */
+static inline uint64_t offset_of(const struct vault_file *f, uint64_t index)
+{
+	return chunk_offset(index, f->v->desc.header_length);
+}
+
 /** A stored chunk of zeros: where the header says that there are holes, it is one, at any length. */
 static inline int stored_is_hole(const uint8_t *stored, size_t len)
 {

@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t header_length(const struct vault_file *f)
-{
-	return f->v->desc.header_length;
-}
-
 enum err file_damage(struct vault_file *f, uint64_t index, enum err e)
 {
 	const struct lower *l = f->v->lower;
@@ -85,11 +80,6 @@ static enum err check_header(struct vault_file *f, const uint8_t *in)
 	return ERR_OK;
 }
 
-static int is_damage(enum err e)
-{
-	return e == ERR_FORMAT || e == ERR_TAMPERED || e == ERR_UNSUPPORTED || e == ERR_KMS_INVALID_CIPHERTEXT;
-}
-
 /* A read that came back short has met the end of the file, so that a small file needs no fstat. */
 static enum err lower_size_of(struct vault_file *f, size_t have, size_t asked, uint64_t *ret)
 {
@@ -144,7 +134,7 @@ static enum err load(struct vault_file *f, struct scratch *s, size_t *ret_have)
 	}
 	f->state = FILE_UNLOADED;
 	file_keys_drop(f);
-	return is_damage(e) ? file_damage(f, NO_CHUNK, e) : e;
+	return err_is_damage(e) ? file_damage(f, NO_CHUNK, e) : e;
 }
 
 /* One unwrapping, and one KMS call for all files under the bucket key; nothing has to be read again. */

@@ -13,11 +13,6 @@
  * give a header is remembered (vault.headerless).
  */
 
-static size_t header_length(const struct vault_file *f)
-{
-	return f->v->desc.header_length;
-}
-
 static int was_interrupted(const struct vault *v, uint64_t session)
 {
 	return session != v->session && sessions_is_unclean(&v->sessions, session);

@@ -11,11 +11,6 @@ static uint64_t lower_size(const struct vault_file *f, uint64_t size)
 	return chunk_lower_size(size, f->v->desc.header_length);
 }
 
-static uint64_t offset_of(const struct vault_file *f, uint64_t index)
-{
-	return chunk_offset(index, f->v->desc.header_length);
-}
-
 static enum err set_lower_size(struct vault_file *f, uint64_t size)
 {
 	const struct lower *l = f->v->lower;

@@ -6,11 +6,6 @@
 
 /* fallocate and lseek for data and holes. */
 
-static uint64_t offset_of(const struct vault_file *f, uint64_t index)
-{
-	return chunk_offset(index, f->v->desc.header_length);
-}
-
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

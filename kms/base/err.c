@@ -226,6 +226,11 @@ const char *err_name(enum err e)
 	return row ? row->name : "ERR_UNKNOWN";
 }
 
+int err_is_damage(enum err e)
+{
+	return e == ERR_FORMAT || e == ERR_TAMPERED || e == ERR_UNSUPPORTED || e == ERR_KMS_INVALID_CIPHERTEXT;
+}
+
 int err_to_errno(enum err e)
 {
 	const struct row *row = find(e);

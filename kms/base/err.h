@@ -129,6 +129,9 @@ void err_set_errno(int errnum);
 /** Short stable name of the code, for logs and tests: "ERR_TAMPERED". */
 const char *err_name(enum err e);
 
+/** The failure lies in what is stored: damaged, tampered with, or of a format that this program does not know. */
+int err_is_damage(enum err e);
+
 /**
  * Translation one: the errno that a program using the mount sees (positive). ERR_SYSTEM gives err_errno();
  * tampering, damage and an unreachable KMS are EIO; a key that the KMS refuses is EACCES.

@@ -42,3 +42,12 @@ void ossl_digest_auto(EVP_MD_CTX **ctx)
 {
 	EVP_MD_CTX_free(*ctx);
 }
+
+void ossl_cmac_double(uint8_t b[OSSL_CMAC_BLOCK])
+{
+	uint8_t carry = (uint8_t)(b[0] >> 7);
+
+	for (size_t i = 0; i + 1 < OSSL_CMAC_BLOCK; i++)
+		b[i] = (uint8_t)(b[i] << 1 | b[i + 1] >> 7);
+	b[OSSL_CMAC_BLOCK - 1] = (uint8_t)(b[OSSL_CMAC_BLOCK - 1] << 1 ^ (0x87 & -carry));
+}

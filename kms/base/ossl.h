@@ -8,6 +8,7 @@
  */
 
 #include <openssl/evp.h>
+#include <stdint.h>
 
 const EVP_MD *ossl_sha256(void);
 const EVP_CIPHER *ossl_aes256_ecb(void);
@@ -17,5 +18,12 @@ void ossl_cipher_auto(EVP_CIPHER_CTX **ctx);
 #define AUTO_CIPHER __attribute__((cleanup(ossl_cipher_auto)))
 void ossl_digest_auto(EVP_MD_CTX **ctx);
 #define AUTO_DIGEST __attribute__((cleanup(ossl_digest_auto)))
+
+/**
+ * Multiplication by x in GF(2^128), big-endian, in place: CMAC's subkeys (NIST SP 800-38B section 6.1) and S2V's chain (RFC 5297
+ * section 2.3). Without a branch on the secret bit.
+ */
+enum { OSSL_CMAC_BLOCK = 16 };
+void ossl_cmac_double(uint8_t b[OSSL_CMAC_BLOCK]);
 
 #endif

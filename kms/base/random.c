@@ -39,11 +39,19 @@ void random_bytes(void *out, size_t len)
 	}
 }
 
-void random_uuid(uint8_t ret_id[16])
+void random_uuid(uint8_t ret_id[UUID_SIZE])
 {
-	random_bytes(ret_id, 16);
+	random_bytes(ret_id, UUID_SIZE);
 	ret_id[6] = (uint8_t)((ret_id[6] & 0x0f) | 0x40);
 	ret_id[8] = (uint8_t)((ret_id[8] & 0x3f) | 0x80);
+}
+
+void random_uuid_text(char ret[UUID_TEXT + 1])
+{
+	uint8_t id[UUID_SIZE];
+
+	random_uuid(id);
+	encode_uuid(id, ret);
 }
 
 uint64_t random_below(uint64_t bound)

@@ -28,16 +28,6 @@ static enum err broken(void)
 	return err_fail(ERR_CRYPTO, "OpenSSL refuses AES-256");
 }
 
-/* RFC 5297 section 2.3: multiplication by x, without a branch on the secret bit. */
-static void dbl(uint8_t b[BLOCK])
-{
-	uint8_t carry = (uint8_t)(b[0] >> 7);
-
-	for (size_t i = 0; i + 1 < BLOCK; i++)
-		b[i] = (uint8_t)(b[i] << 1 | b[i + 1] >> 7);
-	b[BLOCK - 1] = (uint8_t)(b[BLOCK - 1] << 1 ^ (0x87 & -carry));
-}
-
 static void xor_into(uint8_t *to, const uint8_t *with, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -156,7 +146,7 @@ static int s2v(const struct siv *s, EVP_CIPHER_CTX *ctx, const struct siv_ad *ad
 		ok = s2v_long(&c, ad->d, p, len);
 	} else {
 		memcpy(t, ad->d, BLOCK);
-		dbl(t);
+		ossl_cmac_double(t);
 		xor_into(t, p, len);
 		t[len] ^= 0x80;
 		ok = cmac_last(&c, t, BLOCK);
@@ -215,9 +205,9 @@ static enum err set_up(struct siv *s, const uint8_t key[SIV_KEY_SIZE])
 	}
 	if (!encrypt(s->lanes[0].mac, s->k1, BLOCK))
 		return broken();
-	dbl(s->k1);
+	ossl_cmac_double(s->k1);
 	memcpy(s->k2, s->k1, BLOCK);
-	dbl(s->k2);
+	ossl_cmac_double(s->k2);
 	return cmac(s, s->lanes[0].mac, s->zero, BLOCK, s->zero) ? ERR_OK : broken();
 }
 
@@ -265,7 +255,7 @@ enum err siv_ad_init(const struct siv *s, const void *ad, size_t len, struct siv
 	if (!ok)
 		return broken();
 	memcpy(ret->d, s->zero, BLOCK);
-	dbl(ret->d);
+	ossl_cmac_double(ret->d);
 	xor_into(ret->d, mac, BLOCK);
 	return ERR_OK;
 }

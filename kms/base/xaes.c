@@ -8,16 +8,6 @@
 
 enum { BLOCK = 16 };
 
-/* Multiplication by x in GF(2^128), big-endian (NIST SP 800-38B section 6.1), without a branch on the secret bit. */
-static void dbl(uint8_t b[BLOCK])
-{
-	uint8_t carry = (uint8_t)(b[0] >> 7);
-
-	for (size_t i = 0; i + 1 < BLOCK; i++)
-		b[i] = (uint8_t)(b[i] << 1 | b[i + 1] >> 7);
-	b[BLOCK - 1] = (uint8_t)(b[BLOCK - 1] << 1 ^ (0x87 & -carry));
-}
-
 /*
  * The KDF of SP 800-108r1 in counter mode with CMAC: each message is one whole block, 00 01 "X" 00 ‖ prefix and
  * 00 02 "X" 00 ‖ prefix, so CMAC is one block encryption of message xor K1.
@@ -30,7 +20,7 @@ static int derive(
 	if (EVP_EncryptInit_ex2(ctx, ossl_aes256_ecb(), key, NULL, NULL) != 1 ||
 		EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 || EVP_EncryptUpdate(ctx, l, &n, l, BLOCK) != 1)
 		return 0;
-	dbl(l);
+	ossl_cmac_double(l);
 	for (uint8_t i = 0; i < 2; i++) {
 		const uint8_t head[4] = {0, (uint8_t)(i + 1), 'X', 0};
 

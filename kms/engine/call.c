@@ -164,14 +164,6 @@ static void finish(struct call *call, enum err e, int audited, struct engine_rep
 	json_decref(call->additional);
 }
 
-static void new_request_id(char ret[UUID_TEXT + 1])
-{
-	uint8_t id[UUID_SIZE];
-
-	random_uuid(id);
-	encode_uuid(id, ret);
-}
-
 /* A caller must not be able to keep its call out of the audit trail by what it sends. */
 static struct engine_caller fit_for_record(const struct engine_caller *caller)
 {
@@ -203,7 +195,7 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 	int audited;
 	enum err e;
 
-	new_request_id(reply.request_id);
+	random_uuid_text(reply.request_id);
 	call.request_id = reply.request_id;
 	call.request = request;
 	e = run(&call, &audited);

@@ -92,14 +92,6 @@ static enum MHD_Result respond_error(const struct exchange *x, enum err e, const
 	return respond_exception(x, (unsigned)err_to_http_status(e), request_id, err_to_exception(e), member, message);
 }
 
-static void new_request_id(char ret[UUID_TEXT + 1])
-{
-	uint8_t id[UUID_SIZE];
-
-	random_uuid(id);
-	encode_uuid(id, ret);
-}
-
 /* Refused before an operation began. Who it was is as far as we know: over TCP nothing is proven yet. */
 static enum MHD_Result refuse(struct exchange *x, enum err e, const char *message)
 {
@@ -108,7 +100,7 @@ static enum MHD_Result refuse(struct exchange *x, enum err e, const char *messag
 	/* The engine may fail on its way and leave a text of its own. */
 	snprintf(text, sizeof(text), "%s", message);
 	encode_utf8_repair(text); /* it may quote a header */
-	new_request_id(id);
+	random_uuid_text(id);
 	engine_audit_refusal(x->server->config.engine, &x->caller, x->operation, e, text, id);
 	return respond_error(x, e, text, id);
 }
@@ -117,7 +109,7 @@ static enum MHD_Result respond_outside(const struct exchange *x, unsigned status
 {
 	char id[UUID_TEXT + 1];
 
-	new_request_id(id);
+	random_uuid_text(id);
 	return respond_exception(x, status, id, type, "message", "");
 }
 

@@ -174,35 +174,16 @@ static void decrypt_names_the_key_and_checks_the_answer(void **state)
 	free(p.request);
 }
 
-static void describe_gives_the_arn(void **state)
-{
-	struct parrot p = {.kms = {&parrot_ops}, .answer = "{\"KeyMetadata\":{\"Arn\":\"" ARN "\"}}"};
-	char arn[KMS_ARN_MAX + 1] = "untouched";
-
-	(void)state;
-	p.answer = "{\"Arn\":\"" ARN "\"}";
-	assert_int_equal(kms_describe_key_arn(&p.kms, "alias/x", arn), ERR_KMS_PROTOCOL);
-	assert_string_equal(arn, "untouched");
-	p.answer = "{\"KeyMetadata\":{\"Arn\":\"" ARN "\"}}";
-	assert_int_equal(kms_describe_key_arn(&p.kms, "alias/x", arn), ERR_OK);
-	assert_string_equal(arn, ARN);
-	assert_string_equal(p.operation, "DescribeKey");
-	assert_string_equal(p.request, "{\"KeyId\":\"alias/x\"}");
-	free(p.request);
-}
-
 static void errors_come_through(void **state)
 {
 	struct parrot p = {.kms = {&parrot_ops}, .error = ERR_KMS_DISABLED};
 	struct kms_wrapped_key wrapped = {ARN, 3, {1, 2, 3}};
 	uint8_t key[KEY_SIZE];
-	char arn[KMS_ARN_MAX + 1];
 
 	(void)state;
 	assert_int_equal(kms_generate_data_key(&p.kms, "k", &context, key, &wrapped), ERR_KMS_DISABLED);
 	assert_string_equal(err_text(ERR_KMS_DISABLED), "as told");
 	assert_int_equal(kms_decrypt_data_key(&p.kms, &wrapped, &context, key), ERR_KMS_DISABLED);
-	assert_int_equal(kms_describe_key_arn(&p.kms, "k", arn), ERR_KMS_DISABLED);
 	kms_close(&p.kms);
 	kms_close(NULL);
 	assert_int_equal(p.closed, 1);
@@ -231,7 +212,6 @@ int main(void)
 		cmocka_unit_test(generate_refuses_nonsense),
 		cmocka_unit_test(sizes_are_bounded),
 		cmocka_unit_test(decrypt_names_the_key_and_checks_the_answer),
-		cmocka_unit_test(describe_gives_the_arn),
 		cmocka_unit_test(errors_come_through),
 		cmocka_unit_test(refusals_are_told_from_trouble),
 	};
