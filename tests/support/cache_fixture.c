@@ -43,13 +43,17 @@ static void emit(void *context, enum report_level level, const char *text)
 {
 	struct cache_fixture *x = context;
 
+	/* Reports come from any thread. */
+	pthread_mutex_lock(&x->report_lock);
 	atomic_fetch_add(&x->reports[level], 1);
 	snprintf(x->last_report, sizeof(x->last_report), "%s", text);
+	pthread_mutex_unlock(&x->report_lock);
 }
 
 void cache_fixture_setup(struct cache_fixture *x)
 {
 	memset(x, 0, sizeof(*x));
+	pthread_mutex_init(&x->report_lock, NULL);
 	x->kms = fake_kms_new();
 	x->arn = fake_kms_add_key(x->kms, "alias/vault");
 	clock_fake_init(&x->clock, FIXTURE_START);

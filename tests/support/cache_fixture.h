@@ -4,6 +4,7 @@
 
 /* A bucket-key cache over the fake KMS, the fake clock and a record in memory that survives the cache. */
 
+#include <pthread.h>
 #include "keycache/keycache.h"
 #include "tests/support/fake_kms.h"
 
@@ -15,6 +16,7 @@ struct cache_fixture {
 	struct clock_fake clock;
 	struct reporter reporter;
 	_Atomic unsigned reports[REPORT_DEBUG + 1]; /* how many of each level */
+	pthread_mutex_t report_lock;                /* last_report, while threads run */
 	char last_report[2048];
 	/* The store: one record, for any bucket. */
 	struct bucket_record record;
