@@ -91,13 +91,12 @@ static enum err open_regular(int dirfd, const char *path, size_t max, int *ret_f
 	return ERR_OK;
 }
 
-/* Read up to the end of the file or of the room, whichever comes first. */
-static enum err read_up_to(int fd, const char *path, uint8_t *buf, size_t room, size_t *ret_len)
+enum err io_read_up_to(int fd, const char *path, void *buf, size_t room, size_t *ret_len)
 {
 	size_t len = 0;
 
 	while (len < room) {
-		ssize_t n = read(fd, buf + len, room - len);
+		ssize_t n = read(fd, (uint8_t *)buf + len, room - len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -121,7 +120,7 @@ enum err io_read_file(int dirfd, const char *path, size_t max, uint8_t **ret_buf
 	buf = secret_alloc(size + 1);
 	if (!buf)
 		return err_fail(ERR_NO_MEMORY, "no secret memory for the %zu bytes of %s", size, path);
-	TRY(read_up_to(fd, path, buf, size + 1, &len));
+	TRY(io_read_up_to(fd, path, buf, size + 1, &len));
 	/* One byte more than there was: somebody writes to it, and what we have is no state that it ever had. */
 	if (len > size)
 		return err_fail(ERR_BUSY, "%s grows while it is read: try again", path);

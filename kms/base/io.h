@@ -11,6 +11,8 @@
 
 /** Read exactly @len or fail; end of file first is ERR_CLOSED. EINTR is retried. */
 enum err io_read_full(int fd, void *buf, size_t len);
+/** Up to the end of the file or of the room, whichever comes first. @path is for the message. EINTR is retried. */
+enum err io_read_up_to(int fd, const char *path, void *buf, size_t room, size_t *ret_len);
 enum err io_write_full(int fd, const void *buf, size_t len);
 
 /**

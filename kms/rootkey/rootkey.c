@@ -86,26 +86,6 @@ static enum err open_private(const char *path, int *ret_fd)
 	return ERR_OK;
 }
 
-/* Up to @room bytes or the end. */
-static enum err read_some(int fd, const char *path, char *buf, size_t room, size_t *ret_len)
-{
-	size_t len = 0;
-
-	while (len < room) {
-		ssize_t n = read(fd, buf + len, room - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_system("cannot read %s", path);
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	*ret_len = len;
-	return ERR_OK;
-}
-
 static enum err read_passfile(const char *path, struct words *w)
 {
 	int fd AUTO_CLOSE = -1;
@@ -116,7 +96,7 @@ static enum err read_passfile(const char *path, struct words *w)
 	if (!buf)
 		return err_fail(ERR_NO_MEMORY, "no secret memory for a passphrase");
 	TRY(open_private(path, &fd));
-	TRY(read_some(fd, path, buf, WORDS_ROOM, &len));
+	TRY(io_read_up_to(fd, path, buf, WORDS_ROOM, &len));
 	words_add(w, buf, len);
 	snprintf(from, sizeof(from), "the passphrase file %.200s", path);
 	return words_finish(w, from);
@@ -151,7 +131,7 @@ static enum err read_keyfile(const char *path, uint8_t ret[KEY_SIZE])
 	if (!text)
 		return err_fail(ERR_NO_MEMORY, "no secret memory for a key file");
 	TRY(open_private(path, &fd));
-	TRY(read_some(fd, path, text, KEYFILE_MAX + 1, &len));
+	TRY(io_read_up_to(fd, path, text, KEYFILE_MAX + 1, &len));
 	return decode_keyfile(path, text, len, ret);
 }
 
