@@ -9,7 +9,7 @@
 #   IPSEC_MB=0|1   fast AES-GCM through intel-ipsec-mb          (1 where the header is installed)
 #   PREFIX=DIR     where install puts things                    (/usr/local)
 #   DESTDIR=DIR    staging root for packagers                   (none)
-#   T=NAME         check-unit, check-integration: only this one (all)
+#   T=NAME         check-unit, check-integration, soak: only this one (all)
 
 O       ?= build
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -20,7 +20,8 @@ VERSION := 0.1.0
 PACKAGES := build-essential pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev libmicrohttpd-dev \
             libjansson-dev uthash-dev
 FAST_PACKAGES := libipsec-mb-dev
-TEST_PACKAGES := libcmocka-dev python3-pytest python3-boto3 awscli sqlite3 git rsync attr acl tar
+TEST_PACKAGES := libcmocka-dev python3-pytest python3-boto3 awscli sqlite3 git rsync attr acl tar fio dbench stress-ng postgresql
+SOAK_PACKAGES := dpkg-dev
 LIBS := fuse3 libcrypto sqlite3 inih libcurl libmicrohttpd jansson
 
 ROOMS := kms/base kms/store kms/rootkey kms/engine kms/wire kms keycache fs/format fs/vault fs/fuse fs/cli
@@ -111,6 +112,10 @@ check-unit: $(if $(T),$(O)/tests/unit/$(T),$(TESTS)) ## unit tests (T=test_base_
 check-integration: $(O)/signetfs ## integration tests with real programs (T=test_mount_basic: one file)
 	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) integration
 
+.PHONY: soak
+soak: deps-soak $(O)/signetfs ## hours of what `make check` does in minutes: real programs, differential and random testers (T=…)
+	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) soak
+
 .PHONY: check-asan
 check-asan: ## unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory O=$(O)-asan SANITIZE=address,undefined $(O)-asan/signetfs units
@@ -158,6 +163,10 @@ deps: ## install the Debian packages that building and running need
 .PHONY: deps-test
 deps-test: deps ## and those that the tests need
 	@contrib/install-packages $(TEST_PACKAGES)
+
+.PHONY: deps-soak
+deps-soak: deps-test ## and those that only the soak tests need
+	@contrib/install-packages $(SOAK_PACKAGES)
 
 .PHONY: quickstart
 quickstart: ## set everything up and work in a mounted, encrypted directory (DIR=~/signetfs-demo)

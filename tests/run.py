@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Run the unit programs and the integration tests and close with one line: N passed, N failed, N skipped.
+"""Run the unit programs, the integration tests or the soak tests and close with one line: N passed, N failed, N skipped.
 
-usage: run.py --build DIR [--only NAME]... [--valgrind] {unit,integration}...
+usage: run.py --build DIR [--only NAME]... [--valgrind] {unit,integration,soak}...
 """
 
 import argparse
@@ -68,12 +68,13 @@ def unit(args, env):
     return totals
 
 
-def integration(args, env):
-    files = [f for f in sorted(glob.glob("tests/integration/test_*.py")) if wanted(os.path.basename(f), args.only)]
+def run_pytest(args, env, folder, options):
+    """(passed, failed, skipped) of the test files in @folder."""
+    files = [f for f in sorted(glob.glob(f"{folder}/test_*.py")) if wanted(os.path.basename(f), args.only)]
     if not files:
         return [0, 0, 0]
     env = dict(env, SIGNETFS=os.path.abspath(os.path.join(args.build, "signetfs")), PYTHONDONTWRITEBYTECODE="1")
-    run = subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra", "--durations=10", *files],
+    run = subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", *options, *files],
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     last = ""
     for raw in run.stdout:
@@ -92,19 +93,31 @@ def integration(args, env):
     return [count("passed"), failed if failed or code == 0 else 1, count("skipped")]
 
 
+def integration(args, env):
+    return run_pytest(args, env, "tests/integration", ["-q", "--durations=10"])
+
+
+def soak(args, env):
+    """Long tests; each is named as it starts."""
+    return run_pytest(args, env, "tests/soak", ["-v", "--durations=0"])
+
+
+KINDS = {"unit": unit, "integration": integration, "soak": soak}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--valgrind", action="store_true")
-    parser.add_argument("kinds", nargs="+", choices=["unit", "integration"])
+    parser.add_argument("kinds", nargs="+", choices=list(KINDS))
     args = parser.parse_args()
     env = dict(os.environ, **{k: v for k, v in SANITIZER_ENV.items() if k not in os.environ})
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         env.pop(name, None)  # the makes that tests run are nobody's children
     totals = [0, 0, 0]
     for kind in args.kinds:
-        for i, n in enumerate({"unit": unit, "integration": integration}[kind](args, env)):
+        for i, n in enumerate(KINDS[kind](args, env)):
             totals[i] += n
     print("{} passed, {} failed, {} skipped".format(*totals))
     return 1 if totals[1] or totals[0] == 0 else 0

@@ -13,6 +13,7 @@ import pytest
 
 SIGNETFS = os.environ.get("SIGNETFS") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build/signetfs"))
 LIMIT = 120  # seconds for one command
+SOAK_SECONDS = int(os.environ.get("SIGNETFS_SOAK_SECONDS", "120"))  # how long a soak test goes on that has no end of its own
 
 
 def is_sanitized():
