@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "kms/engine/authorize.h"
-#include "kms/engine/names.h"
+#include "kms/engine/internal.h"
 
 /* What an AWS managed key's own policy leaves to its account: use it and look at it. */
 static const char *const on_managed_keys[] = {"Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey",
@@ -35,12 +35,11 @@ enum err authorize_deny(const struct engine_caller *caller, const char *action, 
 		caller->arn, action, resource, based, action);
 }
 
-enum err authorize(
-	struct engine *engine, const struct engine_caller *caller, const char *action, const struct store_key *key)
+enum err authorize(struct call *call, const char *action, const struct store_key *key)
 {
+	const struct engine_caller *caller = call->caller;
 	char arn[ENGINE_ARN_SIZE];
 
-	(void)engine; /* policies and grants will be read from it */
 	if (key == NULL)
 		return is_root_of(caller, caller->account) ? ERR_OK : authorize_deny(caller, action, "*");
 	names_key_arn(key, arn);

@@ -52,7 +52,7 @@ enum err call_answer(struct call *call, json_t *body)
 enum err call_use_key(struct call *call, const struct store_key *key, const char *action)
 {
 	call_touch(call, key);
-	TRY(authorize(call->engine, call->caller, action, key));
+	TRY(authorize(call, action, key));
 	return states_check(call->op->name, key);
 }
 
@@ -85,7 +85,7 @@ static enum err act(struct call *call)
 {
 	TRY(find_key(call));
 	if (!call->has_key && !(call->op->flags & OP_OWN_KEYS))
-		TRY(authorize(call->engine, call->caller, call->op->name, NULL));
+		TRY(authorize(call, call->op->name, NULL));
 	TRY(call->op->handle(call));
 	if (is_dry_run(call))
 		return err_fail(ERR_KMS_DRY_RUN, "The request would have succeeded, but the DryRun option is set.");

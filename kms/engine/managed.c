@@ -43,7 +43,7 @@ enum err managed_key_create(struct call *call, struct store_key *ret)
 	enum err e;
 
 	/* A caller who may do nothing in this account must not make keys in it by asking. */
-	TRY(authorize(call->engine, call->caller, call->op->name, NULL));
+	TRY(authorize(call, call->op->name, NULL));
 	TRY(store_txn_begin(store, &txn));
 	e = store_alias_find(store, call->caller->account, call->region, NAMES_SERVICE_ALIAS, &alias);
 	if (e == ERR_OK)

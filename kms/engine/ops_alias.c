@@ -71,7 +71,7 @@ enum err op_update_alias(struct call *call)
 	struct store_key old;
 
 	TRY(find_alias(call, &alias, &old));
-	TRY(authorize(call->engine, call->caller, "UpdateAlias", &old));
+	TRY(authorize(call, "UpdateAlias", &old));
 	if (strcmp(old.spec, call->key.spec) != 0 || strcmp(old.usage, call->key.usage) != 0)
 		return err_fail(ERR_KMS_VALIDATION, "The alias %s can be moved only to a key of spec %s and usage %s.",
 			alias.name, old.spec, old.usage);

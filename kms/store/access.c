@@ -10,6 +10,7 @@ static enum err access_read(struct query *q, struct store_access_key *ret)
 	TRY(query_text(q, 2, k.arn, sizeof(k.arn)));
 	k.created = (uint64_t)query_int(q, 3);
 	TRY(query_blob(q, 4, k.sealed, sizeof(k.sealed), &k.sealed_len));
+	k.principal = query_int(q, 5);
 	*ret = k;
 	return ERR_OK;
 }
@@ -24,6 +25,7 @@ enum err store_access_key_insert(struct store *store, const struct store_access_
 	query_bind_text(&q, 2, key->arn);
 	query_bind_time(&q, 3, key->created);
 	query_bind_blob(&q, 4, key->sealed, key->sealed_len);
+	query_bind_int(&q, 5, key->principal);
 	return query_run(&q, NULL);
 }
 
@@ -35,6 +37,17 @@ enum err store_access_key_find(struct store *store, const char *id, struct store
 	query_bind_text(&q, 0, id);
 	TRY(query_one(&q));
 	return access_read(&q, ret);
+}
+
+enum err store_access_key_count(struct store *store, int64_t principal, size_t *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_ACCESS_COUNT, &q));
+	query_bind_int(&q, 0, principal);
+	TRY(query_one(&q));
+	*ret = (size_t)query_int(&q, 0);
+	return ERR_OK;
 }
 
 enum err store_access_key_list(

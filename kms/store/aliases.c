@@ -47,14 +47,6 @@ enum err store_alias_find(
 	return alias_read(&q, ret);
 }
 
-static enum err run_on_one(struct query *q)
-{
-	int changes;
-
-	TRY(query_run(q, &changes));
-	return changes == 1 ? ERR_OK : err_fail(ERR_NOT_FOUND, "keystore: no such alias");
-}
-
 enum err store_alias_retarget(struct store *store, const struct store_alias *alias)
 {
 	struct query q AUTO_QUERY = {0};
@@ -63,7 +55,7 @@ enum err store_alias_retarget(struct store *store, const struct store_alias *ali
 	query_bind_int(&q, 0, alias->key);
 	query_bind_time(&q, 1, alias->updated);
 	bind_name(&q, 2, alias->account, alias->region, alias->name);
-	return run_on_one(&q);
+	return query_run_on_one(&q);
 }
 
 enum err store_alias_delete(struct store *store, const struct store_alias *alias)
@@ -72,7 +64,7 @@ enum err store_alias_delete(struct store *store, const struct store_alias *alias
 
 	TRY(query_begin(store, SQL_ALIAS_DELETE, &q));
 	bind_name(&q, 0, alias->account, alias->region, alias->name);
-	return run_on_one(&q);
+	return query_run_on_one(&q);
 }
 
 enum err store_alias_list(struct store *store, const char *account, const char *region, int64_t key, const char *after,

@@ -209,6 +209,14 @@ enum err query_run(struct query *q, int *ret_changes)
 	return ERR_OK;
 }
 
+enum err query_run_on_one(struct query *q)
+{
+	int changes;
+
+	TRY(query_run(q, &changes));
+	return changes == 1 ? ERR_OK : err_fail(ERR_NOT_FOUND, "keystore: no such record");
+}
+
 enum err query_one(struct query *q)
 {
 	int row = 0;
@@ -258,4 +266,15 @@ enum err query_exact(struct query *q, int i, void *buf, size_t len)
 
 	TRY(query_blob(q, i, buf, len, &found));
 	return found == len ? ERR_OK : query_misfit();
+}
+
+enum err query_strdup(struct query *q, int i, char **ret)
+{
+	const unsigned char *text = sqlite3_column_text(q->statement, i);
+	char *copy = text != NULL ? strdup((const char *)text) : NULL;
+
+	if (copy == NULL)
+		return ERR_NO_MEMORY;
+	*ret = copy;
+	return ERR_OK;
 }

@@ -68,6 +68,8 @@ void query_bind_blob(struct query *q, int i, const void *p, size_t len);
 enum err query_next(struct query *q, int *ret);
 /** For a statement without rows; @ret_changes may be NULL. */
 enum err query_run(struct query *q, int *ret_changes);
+/** The same for a statement that is to change one row; ERR_NOT_FOUND when it changed none. */
+enum err query_run_on_one(struct query *q);
 /** First row or ERR_NOT_FOUND. */
 enum err query_one(struct query *q);
 int64_t query_int(struct query *q, int i);
@@ -75,5 +77,7 @@ int64_t query_int(struct query *q, int i);
 enum err query_text(struct query *q, int i, char *buf, size_t size);
 enum err query_blob(struct query *q, int i, void *buf, size_t size, size_t *ret_len);
 enum err query_exact(struct query *q, int i, void *buf, size_t len);
+/** A text of any length; free with free(). */
+enum err query_strdup(struct query *q, int i, char **ret);
 
 #endif

@@ -29,6 +29,7 @@ static enum err key_read(struct query *q, struct store_key *ret)
 	k.next_rotation = (uint64_t)query_int(q, 16);
 	k.on_demand_rotations = (uint32_t)query_int(q, 17);
 	TRY(query_exact(q, 18, k.current, sizeof(k.current)));
+	k.policy = query_int(q, 19);
 	*ret = k;
 	return ERR_OK;
 }
@@ -79,14 +80,6 @@ enum err store_key_find(struct store *store, const char *region, const uint8_t i
 	return key_read(&q, ret);
 }
 
-static enum err run_on_one(struct query *q)
-{
-	int changes;
-
-	TRY(query_run(q, &changes));
-	return changes == 1 ? ERR_OK : err_fail(ERR_NOT_FOUND, "keystore: no such record");
-}
-
 enum err store_key_update(struct store *store, const struct store_key *k)
 {
 	struct query q AUTO_QUERY = {0};
@@ -95,7 +88,7 @@ enum err store_key_update(struct store *store, const struct store_key *k)
 	query_bind_int(&q, 0, k->state);
 	key_bind_mutable(&q, 1, k);
 	query_bind_int(&q, 9, k->row);
-	return run_on_one(&q);
+	return query_run_on_one(&q);
 }
 
 enum err store_key_set_description(struct store *store, int64_t row, const char *description)
@@ -105,24 +98,17 @@ enum err store_key_set_description(struct store *store, int64_t row, const char 
 	TRY(query_begin(store, SQL_KEY_SET_DESCRIPTION, &q));
 	query_bind_text(&q, 0, description);
 	query_bind_int(&q, 1, row);
-	return run_on_one(&q);
+	return query_run_on_one(&q);
 }
 
 enum err store_key_description(struct store *store, int64_t row, char **ret)
 {
 	struct query q AUTO_QUERY = {0};
-	const unsigned char *text;
-	char *copy;
 
 	TRY(query_begin(store, SQL_KEY_DESCRIPTION, &q));
 	query_bind_int(&q, 0, row);
 	TRY(query_one(&q));
-	text = sqlite3_column_text(q.statement, 0);
-	copy = text != NULL ? strdup((const char *)text) : NULL;
-	if (copy == NULL)
-		return ERR_NO_MEMORY;
-	*ret = copy;
-	return ERR_OK;
+	return query_strdup(&q, 0, ret);
 }
 
 enum err store_key_destroy(struct store *store, int64_t row)
@@ -131,7 +117,7 @@ enum err store_key_destroy(struct store *store, int64_t row)
 
 	TRY(query_begin(store, SQL_KEY_DELETE, &q));
 	query_bind_int(&q, 0, row);
-	return run_on_one(&q);
+	return query_run_on_one(&q);
 }
 
 enum err store_shred(struct store *store)

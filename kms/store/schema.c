@@ -47,6 +47,32 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	"CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, account TEXT NOT NULL,"
 	" key_arn TEXT, operation TEXT NOT NULL, error TEXT, record TEXT NOT NULL);"
 	"CREATE INDEX audit_by_time ON audit (time);",
+
+	/* Who may do what. A version, of a key's policy or of a principal, is never used twice: parsed policies are cached under it. */
+	"CREATE TABLE accounts (id TEXT PRIMARY KEY CHECK (length(id) = 12), name TEXT NOT NULL,"
+	" created INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO accounts VALUES ('000000000000', 'default', 0);"
+	"CREATE TABLE principals (row INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" account TEXT NOT NULL REFERENCES accounts (id), kind INTEGER NOT NULL CHECK (kind IN (1, 2)),"
+	" name TEXT NOT NULL, path TEXT NOT NULL, unique_id TEXT NOT NULL UNIQUE, trust TEXT NOT NULL,"
+	" max_session INTEGER NOT NULL, created INTEGER NOT NULL, version INTEGER NOT NULL,"
+	" UNIQUE (account, kind, name));"
+	"CREATE TABLE principal_policies (principal INTEGER NOT NULL REFERENCES principals (row) ON DELETE CASCADE,"
+	" name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (principal, name)) WITHOUT ROWID;"
+	"CREATE TABLE uid_principals (uid INTEGER PRIMARY KEY,"
+	" principal INTEGER NOT NULL REFERENCES principals (row) ON DELETE CASCADE);"
+	"ALTER TABLE access_keys ADD COLUMN principal INTEGER REFERENCES principals (row) ON DELETE CASCADE;"
+	"CREATE INDEX access_keys_by_principal ON access_keys (principal);"
+	"CREATE TABLE key_policies (version INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" key INTEGER NOT NULL UNIQUE REFERENCES keys (row) ON DELETE CASCADE, document TEXT NOT NULL);"
+	"ALTER TABLE keys ADD COLUMN policy INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE grants (row INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE CHECK (length(id) = 32),"
+	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, name TEXT NOT NULL, grantee TEXT NOT NULL,"
+	" retiring TEXT NOT NULL, issuing TEXT NOT NULL, operations INTEGER NOT NULL, constraint_kind INTEGER NOT NULL,"
+	" constraints TEXT NOT NULL, created INTEGER NOT NULL);"
+	"CREATE INDEX grants_by_key ON grants (key, row);"
+	"CREATE INDEX grants_by_grantee ON grants (key, grantee, row);"
+	"CREATE INDEX grants_by_retiring ON grants (retiring, row) WHERE retiring <> '';",
 };
 
 enum err schema_check(struct db *db, const char *path)

@@ -5,11 +5,18 @@
 
 #define KEY_COLUMNS                                                                                                    \
 	"row, id, multi_region, account, region, manager, spec, usage, origin, state, created, deletion_date, "        \
-	"pending_days, rotation_enabled, rotation_days, rotation_from, next_rotation, on_demand, current"
+	"pending_days, rotation_enabled, rotation_days, rotation_from, next_rotation, on_demand, current, policy"
 #define ALIAS_COLUMNS                                                                                                  \
 	"a.account, a.region, a.name, a.key, k.id, k.multi_region, a.created, a.updated "                              \
 	"FROM aliases a JOIN keys k ON k.row = a.key "
 #define BACKING_COLUMNS "seq, key, id, material_id, rotation, created FROM backing_keys "
+
+#define ACCESS_COLUMNS    "id, account, arn, created, sealed, ifnull(principal, 0) FROM access_keys "
+#define PRINCIPAL_COLUMNS "row, account, kind, name, path, unique_id, max_session, created, version FROM principals "
+#define GRANT_COLUMNS                                                                                                  \
+	"g.row, g.id, g.key, g.name, g.grantee, g.retiring, g.issuing, g.operations, g.constraint_kind, "              \
+	"g.constraints, g.created FROM grants g "
+#define NEXT_VERSION "(SELECT ifnull(max(version), 0) + 1 FROM principals)"
 
 /* State numbers are those of enum key_state: 1 = Enabled, 3 = PendingDeletion. */
 static const struct {
@@ -61,10 +68,59 @@ static const struct {
 		"SELECT " ALIAS_COLUMNS
 		"WHERE a.account = ? AND a.region = ? AND a.name > ? AND a.key = ?5 ORDER BY a.name LIMIT ?4"},
 	[SQL_ALIAS_COUNT] = {0, "SELECT count(*) FROM aliases WHERE key = ?"},
-	[SQL_ACCESS_INSERT] = {1, "INSERT INTO access_keys (id, account, arn, created, sealed) VALUES (?, ?, ?, ?, ?)"},
-	[SQL_ACCESS_FIND] = {0, "SELECT id, account, arn, created, sealed FROM access_keys WHERE id = ?"},
-	[SQL_ACCESS_LIST] = {0, "SELECT id, account, arn, created, sealed FROM access_keys ORDER BY created, id"},
+	[SQL_ACCESS_INSERT] = {1, "INSERT INTO access_keys (id, account, arn, created, sealed, principal) "
+				  "VALUES (?, ?, ?, ?, ?, nullif(?, 0))"},
+	[SQL_ACCESS_FIND] = {0, "SELECT " ACCESS_COLUMNS "WHERE id = ?"},
+	[SQL_ACCESS_LIST] = {0, "SELECT " ACCESS_COLUMNS "ORDER BY created, id"},
 	[SQL_ACCESS_DELETE] = {1, "DELETE FROM access_keys WHERE id = ?"},
+	[SQL_ACCESS_COUNT] = {0, "SELECT count(*) FROM access_keys WHERE principal = ?"},
+	[SQL_POLICY_DELETE] = {1, "DELETE FROM key_policies WHERE key = ?"},
+	[SQL_POLICY_INSERT] = {1, "INSERT INTO key_policies (key, document) VALUES (?, ?)"},
+	[SQL_POLICY_GET] = {0, "SELECT document FROM key_policies WHERE version = ?"},
+	[SQL_KEY_SET_POLICY] = {1, "UPDATE keys SET policy = ? WHERE row = ?"},
+	[SQL_ACCOUNT_INSERT] = {1, "INSERT INTO accounts (id, name, created) VALUES (?, ?, ?)"},
+	[SQL_ACCOUNT_FIND] = {0, "SELECT 1 FROM accounts WHERE id = ?"},
+	[SQL_ACCOUNT_LIST] = {0, "SELECT id, name, created FROM accounts ORDER BY id"},
+	[SQL_ACCOUNT_USES] = {0, "SELECT (SELECT count(*) FROM principals WHERE account = ?1) + "
+				 "(SELECT count(*) FROM keys WHERE account = ?1) + "
+				 "(SELECT count(*) FROM access_keys WHERE account = ?1)"},
+	[SQL_ACCOUNT_DELETE] = {1, "DELETE FROM accounts WHERE id = ?"},
+	[SQL_PRINCIPAL_INSERT] = {1,
+		"INSERT INTO principals (account, kind, name, path, unique_id, trust, max_session, "
+		"created, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, " NEXT_VERSION ")"},
+	[SQL_PRINCIPAL_FIND] = {0, "SELECT " PRINCIPAL_COLUMNS "WHERE account = ? AND kind = ? AND name = ?"},
+	[SQL_PRINCIPAL_GET] = {0, "SELECT " PRINCIPAL_COLUMNS "WHERE row = ?"},
+	[SQL_PRINCIPAL_LIST] = {0,
+		"SELECT " PRINCIPAL_COLUMNS "WHERE ?1 IS NULL OR account = ?1 ORDER BY account, kind, name"},
+	[SQL_PRINCIPAL_DELETE] = {1, "DELETE FROM principals WHERE row = ?"},
+	[SQL_PRINCIPAL_TRUST] = {0, "SELECT trust FROM principals WHERE row = ?"},
+	[SQL_PRINCIPAL_SET_TRUST] = {1,
+		"UPDATE principals SET trust = ?, version = " NEXT_VERSION " WHERE row = ? AND kind = 2"},
+	[SQL_PRINCIPAL_TOUCH] = {1, "UPDATE principals SET version = " NEXT_VERSION " WHERE row = ?"},
+	[SQL_PRINCIPAL_POLICY_PUT] = {1, "INSERT INTO principal_policies (principal, name, document) VALUES (?, ?, ?) "
+					 "ON CONFLICT (principal, name) DO UPDATE SET document = excluded.document"},
+	[SQL_PRINCIPAL_POLICY_DELETE] = {1, "DELETE FROM principal_policies WHERE principal = ? AND name = ?"},
+	[SQL_PRINCIPAL_POLICY_LIST] = {0,
+		"SELECT name, document FROM principal_policies WHERE principal = ? ORDER BY name"},
+	[SQL_UID_SET] = {1, "INSERT INTO uid_principals (uid, principal) VALUES (?, ?) "
+			    "ON CONFLICT (uid) DO UPDATE SET principal = excluded.principal"},
+	[SQL_UID_FIND] = {0, "SELECT principal FROM uid_principals WHERE uid = ?"},
+	[SQL_UID_DELETE] = {1, "DELETE FROM uid_principals WHERE uid = ?"},
+	[SQL_UID_LIST] = {0, "SELECT uid, principal FROM uid_principals ORDER BY uid"},
+	[SQL_GRANT_INSERT] = {1, "INSERT INTO grants (id, key, name, grantee, retiring, issuing, operations, "
+				 "constraint_kind, constraints, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+	[SQL_GRANT_FIND] = {0, "SELECT " GRANT_COLUMNS "WHERE g.id = ?"},
+	[SQL_GRANT_DELETE] = {1, "DELETE FROM grants WHERE row = ?"},
+	[SQL_GRANT_COUNT] = {0, "SELECT count(*) FROM grants WHERE key = ?"},
+	[SQL_GRANT_LIST] = {0,
+		"SELECT " GRANT_COLUMNS "WHERE g.key = ? AND g.row > ? AND (?3 = 0 OR g.operations & ?3) "
+		"ORDER BY g.row LIMIT ?4"},
+	[SQL_GRANT_LIST_OF_GRANTEE] = {0,
+		"SELECT " GRANT_COLUMNS "WHERE g.key = ? AND g.row > ? AND (?3 = 0 OR g.operations & ?3) "
+		"AND g.grantee = ?5 ORDER BY g.row LIMIT ?4"},
+	[SQL_GRANT_LIST_RETIRABLE] = {0,
+		"SELECT " GRANT_COLUMNS "JOIN keys k ON k.row = g.key WHERE g.retiring = ? AND g.retiring <> '' "
+		"AND g.row > ? AND k.account = ? AND k.region = ? ORDER BY g.row LIMIT ?"},
 	[SQL_AUDIT_INSERT] = {1,
 		"INSERT INTO audit (time, account, key_arn, operation, error, record) VALUES (?, ?, ?, ?, ?, ?)"},
 	[SQL_AUDIT_LIST] = {0, "SELECT record FROM (SELECT seq, record FROM audit WHERE time >= ?1 AND time < ?2 "

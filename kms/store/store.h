@@ -21,7 +21,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 1 };
+enum { STORE_SCHEMA_VERSION = 2 };
 enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
 enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
 
@@ -119,12 +119,13 @@ struct store_key {
 	uint64_t next_rotation;
 	uint32_t on_demand_rotations;
 	uint8_t current[UUID_SIZE]; /* backing key that encrypts */
+	int64_t policy; /* version of the key policy, 0 = the default one; only store_key_policy_set() changes it */
 };
 
 enum err store_key_insert(struct store *store, const struct store_key *key, const char *description, int64_t *ret_row);
 /** ERR_NOT_FOUND. Key ids are unique in a region, whatever the account. */
 enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret);
-/** Write back every field but identity, spec, usage, origin and created. */
+/** Write back every field but identity, spec, usage, origin, created and policy. */
 enum err store_key_update(struct store *store, const struct store_key *key);
 enum err store_key_set_description(struct store *store, int64_t row, const char *description);
 /** Free with free(). */
@@ -197,6 +198,102 @@ enum err store_alias_list(struct store *store, const char *account, const char *
 	size_t limit, struct store_alias *ret, size_t *ret_count);
 enum err store_alias_count(struct store *store, int64_t key, size_t *ret);
 
+/* ---- Key policies ---- */
+
+/** Replace the key's policy. @ret_version was never a policy's version before. */
+enum err store_key_policy_set(struct store *store, int64_t key, const char *document, int64_t *ret_version);
+/** ERR_NOT_FOUND: the key has another one meanwhile. Free with free(). */
+enum err store_key_policy(struct store *store, int64_t version, char **ret);
+
+/* ---- Accounts and principals ---- */
+
+enum { STORE_NAME_SIZE = 65, STORE_UNIQUE_ID_SIZE = 22 };
+
+enum store_principal_kind { STORE_USER = 1, STORE_ROLE = 2 };
+
+struct store_principal {
+	int64_t row; /* never reused */
+	char account[STORE_ACCOUNT_SIZE];
+	enum store_principal_kind kind;
+	char name[STORE_NAME_SIZE];
+	char path[STORE_ARN_SIZE]; /* "/" or "/dir/" */
+	char unique_id[STORE_UNIQUE_ID_SIZE];
+	uint32_t max_session; /* seconds, of a role */
+	uint64_t created;
+	int64_t version; /* of what is attached and trusted: changes with it and was never used before */
+};
+
+/** One of our accounts: id and name. */
+typedef enum err (*store_account_fn)(void *context, const char *id, const char *name, uint64_t created);
+enum err store_account_insert(struct store *store, const char *id, const char *name, uint64_t now); /* ERR_EXISTS */
+enum err store_account_find(struct store *store, const char *id);                                   /* ERR_NOT_FOUND */
+enum err store_account_list(struct store *store, store_account_fn each, void *context);
+/** ERR_NOT_FOUND. ERR_BUSY: it has principals, keys or access keys. */
+enum err store_account_delete(struct store *store, const char *id);
+
+/** @trust: a role's trust policy; "" for users. ERR_EXISTS: the account has one of that kind and name. */
+enum err store_principal_insert(
+	struct store *store, const struct store_principal *principal, const char *trust, int64_t *ret_row);
+enum err store_principal_find(struct store *store, const char *account, enum store_principal_kind kind,
+	const char *name, struct store_principal *ret);
+enum err store_principal_get(struct store *store, int64_t row, struct store_principal *ret);
+/** In order of names; the store may not be used from @each. */
+enum err store_principal_list(struct store *store, const char *account,
+	enum err (*each)(void *context, const struct store_principal *principal), void *context);
+/** With its policies, access keys and user ids. */
+enum err store_principal_delete(struct store *store, int64_t row);
+/** Free with free(). */
+enum err store_principal_trust(struct store *store, int64_t row, char **ret);
+enum err store_principal_set_trust(struct store *store, int64_t row, const char *trust);
+
+/** Replace or add. */
+enum err store_principal_policy_put(struct store *store, int64_t row, const char *name, const char *document);
+enum err store_principal_policy_delete(struct store *store, int64_t row, const char *name); /* ERR_NOT_FOUND */
+enum err store_principal_policy_list(struct store *store, int64_t row,
+	enum err (*each)(void *context, const char *name, const char *document), void *context);
+
+enum err store_uid_set(struct store *store, uint32_t uid, int64_t principal);
+enum err store_uid_find(struct store *store, uint32_t uid, int64_t *ret_principal); /* ERR_NOT_FOUND */
+enum err store_uid_delete(struct store *store, uint32_t uid);                       /* ERR_NOT_FOUND */
+enum err store_uid_list(
+	struct store *store, enum err (*each)(void *context, uint32_t uid, int64_t principal), void *context);
+
+/* ---- Grants ---- */
+
+enum { STORE_GRANT_ID_SIZE = 32, STORE_GRANT_NAME_SIZE = 257, STORE_CONSTRAINTS_SIZE = 16384 };
+
+enum store_constraint { STORE_CONSTRAINT_NONE, STORE_CONSTRAINT_EQUALS, STORE_CONSTRAINT_SUBSET };
+
+struct store_grant {
+	int64_t row; /* ascending with creation, never reused */
+	uint8_t id[STORE_GRANT_ID_SIZE];
+	int64_t key;
+	char name[STORE_GRANT_NAME_SIZE]; /* "": none */
+	char grantee[STORE_ARN_SIZE];
+	char retiring[STORE_ARN_SIZE]; /* "": none */
+	char issuing[STORE_ARN_SIZE];
+	uint32_t operations; /* bits; the engine knows which */
+	enum store_constraint constraint;
+	char *constraints; /* JSON object of strings in order of names; "" without. store_grant_free() */
+	uint64_t created;
+};
+
+void store_grant_free(struct store_grant *grant);
+
+enum err store_grant_insert(struct store *store, const struct store_grant *grant, int64_t *ret_row);
+enum err store_grant_find(struct store *store, const uint8_t id[STORE_GRANT_ID_SIZE], struct store_grant *ret);
+enum err store_grant_delete(struct store *store, int64_t row); /* ERR_NOT_FOUND */
+enum err store_grant_count(struct store *store, int64_t key, size_t *ret);
+
+/* What ends a listing early. The store may not be used from it; it does not own the grant. */
+typedef enum err (*store_grant_fn)(void *context, const struct store_grant *grant);
+/** The grants of @key for @grantee (NULL: all) that have one of @operations (0: whatever), behind row @after, at most @limit (0: all). */
+enum err store_grant_list(struct store *store, int64_t key, const char *grantee, uint32_t operations, int64_t after,
+	size_t limit, store_grant_fn each, void *context);
+/** Of all keys of an account and region, those that @retiring may retire. */
+enum err store_grant_list_retirable(struct store *store, const char *account, const char *region, const char *retiring,
+	int64_t after, size_t limit, store_grant_fn each, void *context);
+
 /* ---- Access keys ---- */
 
 struct store_access_key {
@@ -206,10 +303,12 @@ struct store_access_key {
 	uint64_t created;
 	uint8_t sealed[128];
 	size_t sealed_len;
+	int64_t principal; /* 0: the account's root */
 };
 
 enum err store_access_key_insert(struct store *store, const struct store_access_key *key); /* ERR_EXISTS */
 enum err store_access_key_find(struct store *store, const char *id, struct store_access_key *ret);
+enum err store_access_key_count(struct store *store, int64_t principal, size_t *ret);
 enum err store_access_key_list(
 	struct store *store, enum err (*each)(void *context, const struct store_access_key *key), void *context);
 enum err store_access_key_delete(struct store *store, const char *id); /* ERR_NOT_FOUND */
