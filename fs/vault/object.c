@@ -61,12 +61,20 @@ enum err target_change(struct vault_object o, enum target_use use, struct target
 	return writable_vault(t->v);
 }
 
+/* The ".." of STATE_DIR_NAME is a link to the top. A count of 1 means that links of directories are not counted. */
+static int counts_ours(const struct vault *v, const struct stat *st)
+{
+	return v->state_fd >= 0 && st->st_nlink > 2 && st->st_ino == v->top_ino && st->st_dev == v->top_dev;
+}
+
 void stat_to_plain(const struct vault *v, struct stat *st)
 {
 	if (S_ISREG(st->st_mode))
 		st->st_size = (off_t)chunk_plain_size((uint64_t)st->st_size, v->desc.header_length, NULL);
 	else if (S_ISLNK(st->st_mode))
 		st->st_size = (off_t)name_target_size((uint64_t)st->st_size);
+	else if (counts_ours(v, st))
+		st->st_nlink--;
 }
 
 enum err target_stat(const struct target *t, struct stat *ret)

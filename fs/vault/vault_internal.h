@@ -47,6 +47,8 @@ struct vault {
 	int privileged; /* the lower tree asks us for no permission */
 
 	int top_fd, state_fd, lock_fd; /* -1: none */
+	dev_t top_dev;
+	ino_t top_ino;
 	struct descriptor desc;
 	struct volume_key *key; /* secret memory */
 	struct name_keys *names;
@@ -104,7 +106,7 @@ enum err target_stat(const struct target *t, struct stat *ret);
 enum { TARGET_PATH_SIZE = FD_PATH_SIZE + NAME_LOWER_MAX + 1 };
 void target_path(const struct target *t, char out[TARGET_PATH_SIZE]);
 void fd_path(int fd, char out[FD_PATH_SIZE]);
-/** Sizes of the lower tree become sizes of the plaintext. */
+/** Sizes of the lower tree become sizes of the plaintext, and the top loses the link that only we have. */
 void stat_to_plain(const struct vault *v, struct stat *st);
 /** Give what was just made to its owner. @mode: to put back set-ID bits that a change of owner clears. */
 enum err target_own(const struct target *t, struct vault_owner owner, mode_t mode);

@@ -162,9 +162,15 @@ static enum err open_state_dir(struct vault *v)
 
 static enum err open_root(struct vault *v)
 {
-	int fd = v->lower->openat(v->lower, v->top_fd, ".", OPEN_DIR, 0);
+	struct stat st;
 	enum err e;
+	int fd;
 
+	if (v->lower->fstat(v->lower, v->top_fd, &st) != 0)
+		return err_system("looking at the vault %s", v->path);
+	v->top_dev = st.st_dev;
+	v->top_ino = st.st_ino;
+	fd = v->lower->openat(v->lower, v->top_fd, ".", OPEN_DIR, 0);
 	if (fd < 0)
 		return err_system("opening the vault %s", v->path);
 	e = dir_new(v, fd, &v->root);

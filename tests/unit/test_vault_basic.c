@@ -61,6 +61,41 @@ static void write_read_sizes(void **state)
 	free(data);
 }
 
+/* ".", the entry in the parent (the top: itself), and ".." of each directory in it: what is ours is not counted. */
+static void links_of_directories(void **state)
+{
+	struct vault_fixture x;
+	struct stat st, lower;
+
+	(void)state;
+	vault_fixture_init(&x, NULL);
+	assert_int_equal(stat(x.path, &lower), 0);
+	if (lower.st_nlink != 3) {
+		print_message("skip: the file system below counts no links of directories\n");
+		vault_fixture_done(&x);
+		return;
+	}
+	assert_int_equal(vp_stat(x.v, "", &st), ERR_OK);
+	assert_int_equal(st.st_nlink, 2);
+	assert_int_equal(vp_mkdir(x.v, "d", 0755), ERR_OK);
+	assert_int_equal(vp_mkdir(x.v, "d/e", 0755), ERR_OK);
+	assert_int_equal(vp_stat(x.v, "", &st), ERR_OK);
+	assert_int_equal(st.st_nlink, 3);
+	assert_int_equal(vp_stat(x.v, "d", &st), ERR_OK);
+	assert_int_equal(st.st_nlink, 3);
+	assert_int_equal(vp_stat(x.v, "d/e", &st), ERR_OK);
+	assert_int_equal(st.st_nlink, 2);
+	/* A copy that is only read may lack our folder. */
+	vault_fixture_close(&x);
+	snprintf(x.last_report, sizeof(x.last_report), "%s/.signetfs", x.path);
+	vault_fixture_remove_tree(x.last_report);
+	x.read_only = 1;
+	vault_fixture_open(&x);
+	assert_int_equal(vp_stat(x.v, "", &st), ERR_OK);
+	assert_int_equal(st.st_nlink, 3);
+	vault_fixture_done(&x);
+}
+
 /* Lower entries of the vault's top whose name ends so. */
 static unsigned count_lower(struct vault_fixture *x, const char *end)
 {
@@ -223,6 +258,7 @@ int main(void)
 		cmocka_unit_test(make_and_open),
 		cmocka_unit_test(write_read_sizes),
 		cmocka_unit_test(directories_and_names),
+		cmocka_unit_test(links_of_directories),
 		cmocka_unit_test(sidecars),
 		cmocka_unit_test(links_and_attributes),
 		cmocka_unit_test(holes),
