@@ -160,6 +160,25 @@ static inline void make_aad(const struct chunk_file *f, uint64_t index, uint8_t 
 	writer_u64(&w, index);
 }
 
+static void draw_prefix(struct chunk_nonce *n)
+{
+	random_nonce(n->prefix, sizeof(n->prefix));
+	n->left = SEALS_PER_PREFIX;
+}
+
+struct chunk_nonce chunk_nonce_take(struct chunk_nonce *from, uint32_t seals)
+{
+	struct chunk_nonce part;
+
+	assert(seals >= 1 && seals <= SEALS_PER_PREFIX);
+	if (from->left < seals)
+		draw_prefix(from);
+	from->left -= seals;
+	part = *from;
+	part.left = seals;
+	return part;
+}
+
 enum err chunk_seal(struct chunk_cipher *c, const struct chunk_file *f, struct chunk_nonce *nonce, uint64_t index,
 	const void *in, size_t len, void *out)
 {
@@ -169,10 +188,8 @@ enum err chunk_seal(struct chunk_cipher *c, const struct chunk_file *f, struct c
 	struct aead_key *key;
 
 	assert(len >= 1 && len <= CHUNK_SIZE);
-	if (nonce->left == 0) {
-		random_nonce(nonce->prefix, sizeof(nonce->prefix));
-		nonce->left = SEALS_PER_PREFIX;
-	}
+	if (nonce->left == 0)
+		draw_prefix(nonce);
 	nonce->left--;
 	TRY(prepared_key(c, f, nonce->prefix, &key));
 	memcpy(stored + OFF_PREFIX, nonce->prefix, XAES_PREFIX_SIZE);

@@ -51,6 +51,8 @@ struct chunk_nonce {
 	uint8_t prefix[XAES_PREFIX_SIZE];
 	uint32_t left; /* 0: draw first. Zero-initialise. */
 };
+/** Set @seals (1…2^28) aside, so that several writers can seal at once, each with its own part. Callers serialise. */
+struct chunk_nonce chunk_nonce_take(struct chunk_nonce *from, uint32_t seals);
 
 struct chunk_file {
 	const struct chunk_key *key;

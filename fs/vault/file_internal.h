@@ -5,6 +5,7 @@
 /* An open file, for the files of fs/vault that work on one. */
 
 #include <string.h>
+#include "fs/vault/file_lock.h"
 #include "fs/vault/scratch.h"
 #include "fs/vault/vault_internal.h"
 
@@ -34,7 +35,7 @@ struct vault_file {
 	struct vault *v;
 	int fd;
 	int writable;
-	pthread_rwlock_t lock; /* shared: readers; exclusive: everything else. Guards what follows */
+	struct file_lock lock; /* guards what follows; see file_lock.h for what a claim allows */
 
 	enum file_state state;
 	uint64_t size;
@@ -42,9 +43,10 @@ struct vault_file {
 	struct file_keys *keys; /* NULL: none at the moment */
 	struct bucket_ref *ref; /* what the keys' life hangs on; NULL: live_until */
 	uint64_t live_until;
+	pthread_mutex_t nonce_lock; /* writers of different chunks draw from it */
 	struct chunk_nonce nonce;
 	struct file_header header;
-	int broken; /* something that failed could not be put back: no more writing until closed */
+	_Atomic int broken; /* something that failed could not be put back: no more writing until closed */
 
 	_Atomic int
 		sync_failed; /* an errno: Linux may have dropped the pages, so it never succeeds again (until closed) */

@@ -13,12 +13,13 @@ int file_keys_live(const struct vault_file *f)
 
 uint64_t vault_file_live_until(struct vault_file *f)
 {
+	struct file_claim claim = CLAIM_ALL_SHARED;
 	uint64_t until = UINT64_MAX;
 
-	pthread_rwlock_rdlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	if (f->keys)
 		until = f->ref ? bucket_ref_live_until(f->ref) : f->live_until;
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return until;
 }
 

@@ -177,17 +177,18 @@ enum err file_ready_to_change(struct vault_file *f, struct scratch *s, int fresh
 
 enum err vault_file_header(struct vault_file *f, struct file_header *ret)
 {
+	struct file_claim claim = CLAIM_ALL;
 	struct scratch *s;
 	size_t have;
 	enum err e;
 
 	TRY(scratch_get(f->v->aead, &s));
-	pthread_rwlock_wrlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	e = file_ready(f, s, &have);
 	if (e == ERR_OK && f->state == FILE_EMPTY)
 		e = err_fail(ERR_NOT_FOUND, "the file is empty and has no header");
 	if (e == ERR_OK)
 		*ret = f->header;
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }

@@ -15,7 +15,8 @@ static struct vault_file *file_new(struct vault *v, int writable)
 	f->fd = -1;
 	f->writable = writable;
 	f->state = FILE_UNLOADED;
-	pthread_rwlock_init(&f->lock, NULL);
+	file_lock_init(&f->lock);
+	pthread_mutex_init(&f->nonce_lock, NULL);
 	return f;
 }
 
@@ -24,7 +25,8 @@ static void file_free(struct vault_file *f)
 	file_keys_drop(f);
 	if (f->fd >= 0)
 		f->v->lower->close(f->v->lower, f->fd);
-	pthread_rwlock_destroy(&f->lock);
+	pthread_mutex_destroy(&f->nonce_lock);
+	file_lock_destroy(&f->lock);
 	free(f);
 }
 
@@ -162,18 +164,19 @@ int vault_file_writable(const struct vault_file *f)
 
 enum err vault_file_stat(struct vault_file *f, struct stat *ret)
 {
+	struct file_claim claim = CLAIM_ALL_SHARED;
 	struct stat st;
 
 	/* Under the lock: between two steps of a write the lower size is no size of the file. */
-	pthread_rwlock_rdlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	if (f->v->lower->fstat(f->v->lower, f->fd, &st) != 0) {
-		pthread_rwlock_unlock(&f->lock);
+		file_lock_drop(&f->lock, &claim);
 		return fail_errno("stat of an open file");
 	}
 	stat_to_plain(f->v, &st);
 	if (f->state != FILE_UNLOADED)
 		st.st_size = (off_t)f->size;
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	*ret = st;
 	return ERR_OK;
 }
@@ -207,13 +210,14 @@ static int sync_lower(struct vault_file *f, int data_only)
 
 enum err vault_file_sync(struct vault_file *f, int data_only)
 {
+	struct file_claim claim = CLAIM_ALL;
 	enum err e;
 
 	if (atomic_load(&f->sync_failed))
 		return fail_with(atomic_load(&f->sync_failed), "an earlier fsync of the file failed");
-	pthread_rwlock_wrlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	e = put_first_header(f);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	if (e == ERR_OK)
 		e = pending_sync(f->v);
 	if (e == ERR_OK && sync_lower(f, data_only) != 0)

@@ -150,29 +150,32 @@ static enum err read_range(
 static enum err read_cold(
 	struct vault_file *f, struct scratch *s, uint64_t off, size_t len, uint8_t *out, size_t *ret_len)
 {
+	struct file_claim claim = CLAIM_ALL;
 	size_t have;
 	enum err e;
 
-	pthread_rwlock_wrlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	e = file_ready(f, s, &have);
 	if (e == ERR_OK)
 		e = read_range(f, s, have, off, len, out, ret_len);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }
 
 enum err vault_file_read(struct vault_file *f, uint64_t off, size_t len, void *buf, size_t *ret_len)
 {
+	struct file_claim claim = {
+		.first = off / CHUNK_SIZE, .last = (off + (len ? len - 1 : 0)) / CHUNK_SIZE, .shared = 1};
 	struct scratch *s;
 	enum err e;
 
 	TRY(scratch_get(f->v->aead, &s));
-	pthread_rwlock_rdlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	if (!file_is_ready(f)) {
-		pthread_rwlock_unlock(&f->lock);
+		file_lock_drop(&f->lock, &claim);
 		return read_cold(f, s, off, len, buf, ret_len);
 	}
 	e = read_range(f, s, 0, off, len, buf, ret_len);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }

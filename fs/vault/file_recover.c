@@ -169,10 +169,12 @@ enum err file_recover(struct vault_file *f, struct scratch *s, uint64_t lower_si
 
 uint64_t vault_file_shown(struct vault_file *f)
 {
-	pthread_rwlock_wrlock(&f->lock);
+	struct file_claim claim = CLAIM_ALL;
+
+	file_lock_take(&f->lock, &claim);
 	uint64_t shown = f->shown;
 	f->shown = 0;
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return shown;
 }
 

@@ -163,17 +163,18 @@ enum err file_resize(struct vault_file *f, struct scratch *s, uint64_t size)
 
 enum err vault_file_truncate(struct vault_file *f, uint64_t size)
 {
+	struct file_claim claim = CLAIM_ALL;
 	struct scratch *s;
 	enum err e;
 
 	if (size > CHUNK_MAX_FILE_SIZE)
 		return fail_with(EFBIG, "a file can have 2^62 bytes");
 	TRY(scratch_get(f->v->aead, &s));
-	pthread_rwlock_wrlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	e = file_ready_to_change(f, s, size == 0);
 	/* A fresh file is empty: O_CREAT with O_TRUNC costs nothing. */
 	if (e == ERR_OK && f->state == FILE_LOADED)
 		e = file_resize(f, s, size);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }

@@ -137,6 +137,7 @@ static int is_known_mode(int mode)
 
 enum err vault_file_allocate(struct vault_file *f, int mode, uint64_t off, uint64_t len)
 {
+	struct file_claim claim = CLAIM_ALL;
 	struct scratch *s;
 	enum err e;
 
@@ -147,9 +148,9 @@ enum err vault_file_allocate(struct vault_file *f, int mode, uint64_t off, uint6
 	if (off > CHUNK_MAX_FILE_SIZE || len > CHUNK_MAX_FILE_SIZE - off)
 		return fail_with(EFBIG, "a file can have 2^62 bytes");
 	TRY(scratch_get(f->v->aead, &s));
-	pthread_rwlock_wrlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	e = allocate_locked(f, s, mode, off, len);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }
 
@@ -221,6 +222,7 @@ static enum err seek_locked(struct vault_file *f, struct scratch *s, uint64_t of
 
 enum err vault_file_seek(struct vault_file *f, uint64_t off, int whence, uint64_t *ret_off)
 {
+	struct file_claim claim = CLAIM_ALL;
 	struct scratch *s;
 	enum err e;
 
@@ -228,8 +230,8 @@ enum err vault_file_seek(struct vault_file *f, uint64_t off, int whence, uint64_
 		return fail_with(EINVAL, "lseek");
 	TRY(scratch_get(f->v->aead, &s));
 	/* Exclusive: the file may have to be loaded, and this is rare. */
-	pthread_rwlock_wrlock(&f->lock);
+	file_lock_take(&f->lock, &claim);
 	e = seek_locked(f, s, off, whence, ret_off);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }

@@ -16,7 +16,19 @@ struct input {
 	const uint8_t *p;
 	size_t len;
 	uint64_t size; /* of the file from now on */
+	struct chunk_nonce nonce;
 };
+
+static struct input input_make(struct vault_file *f, uint64_t off, const uint8_t *p, size_t len, uint64_t size)
+{
+	struct input in = {.off = off, .p = p, .len = len, .size = size};
+	uint32_t chunks = (uint32_t)((off % CHUNK_SIZE + len + CHUNK_SIZE - 1) / CHUNK_SIZE);
+
+	pthread_mutex_lock(&f->nonce_lock);
+	in.nonce = chunk_nonce_take(&f->nonce, chunks);
+	pthread_mutex_unlock(&f->nonce_lock);
+	return in;
+}
 
 /* The bytes of a chunk that the caller does not bring: what it held, then zeros. */
 static enum err merge(struct vault_file *f, struct scratch *s, const struct input *in, uint64_t index, size_t skip,
@@ -46,7 +58,7 @@ static enum err seal_next(struct vault_file *f, struct scratch *s, struct input 
 		TRY(merge(f, s, in, index, skip, take, len));
 		plain = s->plain;
 	}
-	TRY(chunk_seal(s->cipher, &c, &f->nonce, index, plain, len, out));
+	TRY(chunk_seal(s->cipher, &c, &in->nonce, index, plain, len, out));
 	in->off += take;
 	in->p += take;
 	in->len -= take;
@@ -67,24 +79,45 @@ static enum err seal_batch(struct vault_file *f, struct scratch *s, struct input
 	return ERR_OK;
 }
 
+/* A tag that ends in as many zeros comes once in 2^64 chunks. */
+enum { HOLE_PROOF = 8 };
+
+/*
+ * Was the chunk stored at [start, end) a hole before its first bytes, up to @done, were written? What follows them tells: zeros
+ * are no ciphertext. Then zeros go over what was written, which has its room now.
+ */
+static int restore_hole(struct vault_file *f, uint64_t start, uint64_t done, uint64_t end)
+{
+	static const uint8_t zeros[CHUNK_STORED];
+	uint8_t rest[CHUNK_STORED];
+	size_t n;
+
+	if (!(f->header.flags & FILE_FLAG_HOLES) || end - done < HOLE_PROOF ||
+		file_pread(f, rest, (size_t)(end - done), done) != ERR_OK ||
+		!stored_is_hole(rest, (size_t)(end - done)))
+		return -1;
+	return write_all(f->v->lower, f->fd, zeros, (size_t)(done - start), start, &n);
+}
+
 /*
  * A write that stopped inside a chunk leaves one that is neither old nor new. Once more, for the rest of that chunk: the cause may
- * have passed, and a chunk that was written before has its place on the disk.
+ * have passed, and a chunk that was written before has its place on the disk. One that was a hole has not: it is made one again.
  */
-static int finish_torn(struct vault_file *f, const uint8_t *stored, size_t len, uint64_t off, size_t done)
+static int settle_torn(struct vault_file *f, const uint8_t *stored, size_t len, uint64_t off, size_t done)
 {
-	size_t end = (done / CHUNK_STORED + 1) * CHUNK_STORED;
+	size_t start = done / CHUNK_STORED * CHUNK_STORED;
+	size_t end = start + CHUNK_STORED < len ? start + CHUNK_STORED : len;
+	size_t more;
 
-	if (done % CHUNK_STORED == 0)
+	if (done == start || write_all(f->v->lower, f->fd, stored + done, end - done, off + done, &more) == 0)
 		return 0;
-	end = end < len ? end : len;
-	return write_all(f->v->lower, f->fd, stored + done, end - done, off + done, &done);
+	return restore_hole(f, off + start, off + done + more, off + end);
 }
 
 enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len,
 	uint64_t size, int *ret_torn)
 {
-	struct input in = {off, buf, len, size};
+	struct input in = input_make(f, off, buf, len, size);
 
 	*ret_torn = 0;
 	while (in.len > 0) {
@@ -95,7 +128,7 @@ enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, 
 		if (write_all(f->v->lower, f->fd, s->stored, used, at, &done) != 0) {
 			enum err e = err_system("writing a file of the vault");
 
-			*ret_torn = finish_torn(f, s->stored, used, at, done) != 0;
+			*ret_torn = settle_torn(f, s->stored, used, at, done) != 0;
 			return e;
 		}
 	}
@@ -124,10 +157,8 @@ enum err file_reserve(struct vault_file *f, uint64_t off, size_t len)
 static enum err write_inside(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len)
 {
 	int torn;
-	enum err e;
+	enum err e = file_put_chunks(f, s, off, buf, len, f->size, &torn);
 
-	TRY(file_reserve(f, off, len));
-	e = file_put_chunks(f, s, off, buf, len, f->size, &torn);
 	if (e != ERR_OK && torn)
 		f->broken = 1;
 	return e;
@@ -224,7 +255,7 @@ static enum err write_first_batch(struct vault_file *f, struct scratch *s, const
 {
 	const struct lower *l = f->v->lower;
 	size_t header = f->v->desc.header_length;
-	struct input in = {0, buf, len, len};
+	struct input in = input_make(f, 0, buf, len, len);
 	size_t used, done;
 
 	f->header.size = len;
@@ -272,9 +303,28 @@ static enum err write_locked(struct vault_file *f, struct scratch *s, uint64_t o
 	return write_inside(f, s, off, buf, len);
 }
 
+/* Done unless the file has to be loaded, or grows: *ret_done says. */
+static enum err write_beside(
+	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, int *ret_done)
+{
+	struct file_claim claim = {.first = off / CHUNK_SIZE, .last = (off + len - 1) / CHUNK_SIZE};
+	enum err e = ERR_OK;
+
+	file_lock_take(&f->lock, &claim);
+	*ret_done = f->state == FILE_LOADED && file_is_ready(f) && off + len <= f->size;
+	if (*ret_done)
+		e = file_check_writable(f);
+	if (*ret_done && e == ERR_OK)
+		e = write_inside(f, s, off, buf, len);
+	file_lock_drop(&f->lock, &claim);
+	return e;
+}
+
 enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, size_t len)
 {
+	struct file_claim claim = CLAIM_ALL;
 	struct scratch *s;
+	int done;
 	enum err e;
 
 	if (len == 0)
@@ -282,8 +332,11 @@ enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, s
 	if (off > CHUNK_MAX_FILE_SIZE || len > CHUNK_MAX_FILE_SIZE - off)
 		return fail_with(EFBIG, "a file can have 2^62 bytes");
 	TRY(scratch_get(f->v->aead, &s));
-	pthread_rwlock_wrlock(&f->lock);
+	e = write_beside(f, s, off, buf, len, &done);
+	if (done)
+		return e;
+	file_lock_take(&f->lock, &claim);
 	e = write_locked(f, s, off, buf, len);
-	pthread_rwlock_unlock(&f->lock);
+	file_lock_drop(&f->lock, &claim);
 	return e;
 }
