@@ -2,10 +2,14 @@
 #include "kms/base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+#include "kms/base/encode.h"
+#include "kms/base/random.h"
 
 static uint64_t read_clock(clockid_t id)
 {
@@ -36,9 +40,22 @@ static void system_sleep(const struct clock *c, uint64_t ns)
 		;
 }
 
+/* A random one where the kernel does not say. */
+static void system_boot(const struct clock *c, uint8_t ret[CLOCK_BOOT_SIZE])
+{
+	char text[UUID_TEXT + 1] = "";
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	(void)c;
+	if (fd < 0 || read(fd, text, UUID_TEXT) != UUID_TEXT || decode_uuid(text, UUID_TEXT, ret) != ERR_OK)
+		random_uuid(ret);
+	if (fd >= 0)
+		close(fd);
+}
+
 const struct clock *clock_system(void)
 {
-	static const struct clock clock = {system_monotonic, system_wall, system_sleep};
+	static const struct clock clock = {system_monotonic, system_wall, system_sleep, system_boot};
 
 	return &clock;
 }
@@ -65,14 +82,20 @@ static void fake_sleep(const struct clock *c, uint64_t ns)
 	clock_fake_advance(fake_of(c), ns);
 }
 
+static void fake_boot(const struct clock *c, uint8_t ret[CLOCK_BOOT_SIZE])
+{
+	memset(ret, atomic_load(&fake_of(c)->boots), CLOCK_BOOT_SIZE);
+}
+
 void clock_fake_init(struct clock_fake *fake, uint64_t wall_ns)
 {
 	/* Not zero, so that "never" and "at the start" differ. */
 	const uint64_t start = CLOCK_SECOND;
 
-	fake->clock = (struct clock){fake_monotonic, fake_wall, fake_sleep};
+	fake->clock = (struct clock){fake_monotonic, fake_wall, fake_sleep, fake_boot};
 	atomic_init(&fake->now, start);
 	atomic_init(&fake->epoch, wall_ns - start);
+	atomic_init(&fake->boots, 0);
 }
 
 void clock_fake_advance(struct clock_fake *fake, uint64_t ns)

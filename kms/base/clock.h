@@ -11,7 +11,9 @@ struct clock {
 	uint64_t (*monotonic)(const struct clock *c); /* never goes back; counts suspend (CLOCK_BOOTTIME) */
 	uint64_t (*wall)(const struct clock *c);      /* since 1970-01-01 UTC */
 	void (*sleep)(const struct clock *c, uint64_t ns);
+	void (*boot)(const struct clock *c, uint8_t ret[16]); /* which run of the machine `monotonic` counts in */
 };
+enum { CLOCK_BOOT_SIZE = 16 };
 
 #define CLOCK_SECOND UINT64_C(1000000000)
 
@@ -21,7 +23,8 @@ const struct clock *clock_system(void);
 struct clock_fake {
 	struct clock clock; /* pass &fake.clock */
 	_Atomic uint64_t now;
-	_Atomic uint64_t epoch; /* wall = epoch + now */
+	_Atomic uint64_t epoch; /* wall = epoch + now; change it and the wall clock jumps */
+	_Atomic uint8_t boots;  /* count it up and the machine has been started anew */
 };
 
 /** A clock that moves only when told; sleep() advances it. */

@@ -7,6 +7,7 @@
 #include "kms/base/random.h"
 #include "kms/base/xaes.h"
 #include "kms/engine/audit.h"
+#include "kms/engine/deletion.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
 #include "kms/engine/rotation.h"
@@ -18,7 +19,6 @@
 enum { VERIFIER_SIZE = KEY_SIZE + SHA256_SIZE };
 
 #define CHECKPOINT_RETRY (60 * CLOCK_SECOND)
-enum { DELETE_BATCH = 1000 };
 
 static enum err derive(const uint8_t key[KEY_SIZE], const uint8_t id[UUID_SIZE], const char *label, uint8_t *ret)
 {
@@ -190,47 +190,6 @@ enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engin
 	return ERR_OK;
 }
 
-static enum err delete_one(struct engine *engine, uint64_t now)
-{
-	struct store_key key;
-
-	TRY(store_key_due_deletion(engine->store, now, &key));
-	TRY(store_key_destroy(engine->store, key.row));
-	return audit_service_event(engine, now, "DeleteKey", &key);
-}
-
-/* Many in one transaction, for they share the cost of leaving no trace. */
-static enum err delete_batch(struct engine *engine, uint64_t now, size_t *ret_count)
-{
-	struct store_txn txn AUTO_ROLLBACK = {NULL};
-	enum err e = ERR_OK;
-	size_t n = 0;
-
-	TRY(store_txn_begin(engine->store, &txn));
-	while (n < DELETE_BATCH && (e = delete_one(engine, now)) == ERR_OK)
-		n++;
-	if (e != ERR_OK && e != ERR_NOT_FOUND)
-		return e;
-	if (n > 0) {
-		TRY(store_shred(engine->store));
-		TRY(store_txn_commit(&txn));
-	}
-	*ret_count = n;
-	return ERR_OK;
-}
-
-static enum err delete_due(struct engine *engine, uint64_t now)
-{
-	size_t n;
-
-	do {
-		TRY(delete_batch(engine, now, &n));
-		if (n > 0)
-			engine->checkpoint_owed = 1;
-	} while (n == DELETE_BATCH);
-	return ERR_OK;
-}
-
 /*
  * The log still holds the sealed material of what was deleted until it is merged and cut, which another process's reader can
  * hold up. Owed at the start too: whoever deleted last may have been killed in between.
@@ -246,11 +205,12 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	uint64_t now = engine->clock->wall(engine->clock);
 
 	TRY(rotation_run_due(engine, now));
-	TRY(delete_due(engine, now));
+	TRY(deletion_run_due(engine, now));
 	material_cache_prune(engine);
 	pay_checkpoint(engine);
 	TRY(store_key_next_due(engine->store, ret_next_due));
-	if (engine->checkpoint_owed && *ret_next_due > now + CHECKPOINT_RETRY)
+	/* What is overdue could not be done: a damaged row, or a deletion that the clock alone says is due. */
+	if ((engine->checkpoint_owed && *ret_next_due > now + CHECKPOINT_RETRY) || *ret_next_due <= now)
 		*ret_next_due = now + CHECKPOINT_RETRY;
 	return ERR_OK;
 }

@@ -36,6 +36,7 @@ struct engine {
 	struct material_cache *cache;
 	struct audit_queue *audit;
 	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */
+	size_t deletions_held;       /* how many the last run could not believe; used by the maintenance alone */
 };
 
 struct operation;

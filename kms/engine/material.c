@@ -160,7 +160,7 @@ static struct sealed_subject backing_subject(
 
 enum err material_create(struct engine *engine, struct store_key *key, enum backing_rotation why, uint64_t now)
 {
-	struct store_backing backing = {.key = key->row, .rotation = why, .created = now};
+	struct store_backing backing = {.key = key->row, .rotation = why, .created = now, .rotated = now};
 	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD], material_id[32];
 	struct cmk_key material AUTO_WIPE;
 	struct sealed_subject subject;

@@ -5,6 +5,7 @@
 #include "kms/base/io.h"
 #include "kms/base/random.h"
 #include "kms/engine/create_key.h"
+#include "kms/engine/deletion.h"
 #include "kms/engine/marker.h"
 #include "kms/engine/material.h"
 #include "kms/engine/metadata.h"
@@ -20,7 +21,7 @@ static enum err insert_tags(struct call *call, int64_t row)
 	size_t i;
 
 	json_array_foreach (tags, i, tag) {
-		TRY(store_tag_insert(call->engine->store, row, json_string_value(json_object_get(tag, "TagKey")),
+		TRY(store_tag_set(call->engine->store, row, json_string_value(json_object_get(tag, "TagKey")),
 			json_string_value(json_object_get(tag, "TagValue"))));
 	}
 	return ERR_OK;
@@ -111,9 +112,8 @@ enum err op_schedule_key_deletion(struct call *call)
 	if (days < PENDING_DAYS_MIN || days > PENDING_DAYS_MAX)
 		return err_fail(ERR_KMS_VALIDATION, "PendingWindowInDays must be between %d and %d (inclusive).",
 			PENDING_DAYS_MIN, PENDING_DAYS_MAX);
-	key->pending_days = (uint32_t)days;
-	key->deletion_date = call->now + (uint64_t)days * ENGINE_DAY;
-	TRY(set_state(call, KEY_PENDING_DELETION));
+	TRY(deletion_wait(call->engine, key, (uint32_t)days, call->now));
+	TRY(store_key_update(call->engine->store, key));
 	names_key_arn(key, arn);
 	return call_answer(call,
 		json_pack("{s:s, s:o?, s:s, s:I}", "KeyId", arn, "DeletionDate", metadata_time(key->deletion_date),

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "kms/base/io.h"
 #include "kms/engine/audit.h"
+#include "kms/engine/due.h"
 #include "kms/engine/marker.h"
 #include "kms/engine/material.h"
 #include "kms/engine/metadata.h"
@@ -95,7 +96,7 @@ static json_t *rotation_entry(const struct store_key *key, const struct store_ba
 	entry = json_pack("{s:s, s:s, s:s}", "KeyId", id, "KeyMaterialId", b->material_id, "KeyMaterialState",
 		current ? "CURRENT" : "NON_CURRENT");
 	if (b->rotation != BACKING_FIRST) {
-		json_object_set_new(entry, "RotationDate", metadata_time(b->created));
+		json_object_set_new(entry, "RotationDate", metadata_time(b->rotated));
 		json_object_set_new(entry, "RotationType",
 			json_string(b->rotation == BACKING_AUTOMATIC ? "AUTOMATIC" : "ON_DEMAND"));
 	}
@@ -126,18 +127,17 @@ enum err op_list_key_rotations(struct call *call)
 
 /* ---- On schedule ---- */
 
-static enum err rotate_one(struct engine *engine, uint64_t now, int *ret_done)
+static enum err rotate_one(struct engine *engine, int64_t row, uint64_t now)
 {
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
 	struct store_key key;
 	uint64_t period;
-	enum err e;
 
 	TRY(store_txn_begin(engine->store, &txn));
-	e = store_key_due_rotation(engine->store, now, &key);
-	*ret_done = e == ERR_NOT_FOUND;
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	TRY(store_key_get(engine->store, row, &key));
+	/* Another process may have done it, or the key's owner changed his mind, since the row was found. */
+	if (!key.rotation_enabled || key.state != KEY_ENABLED || key.next_rotation > now)
+		return ERR_OK;
 	period = (key.rotation_days > 0 ? key.rotation_days : ROTATION_DAYS_DEFAULT) * ENGINE_DAY;
 	key.rotation_from = key.next_rotation + (now - key.next_rotation) / period * period;
 	key.next_rotation = key.rotation_from + period;
@@ -149,9 +149,5 @@ static enum err rotate_one(struct engine *engine, uint64_t now, int *ret_done)
 
 enum err rotation_run_due(struct engine *engine, uint64_t now)
 {
-	int done = 0;
-
-	while (!done)
-		TRY(rotate_one(engine, now, &done));
-	return ERR_OK;
+	return due_each(engine, KEY_WORK_ROTATION, now, rotate_one);
 }

@@ -3,13 +3,25 @@
 #include <stdio.h>
 #include "kms/store/db.h"
 
-/* Two tables are made by it: the one of the schema, and the one that schema_rewrite_backing_keys() fills anew. */
+#define BACKING_KEYS_1                                                                                                 \
+	"CREATE TABLE backing_keys (seq INTEGER PRIMARY KEY AUTOINCREMENT,"                                            \
+	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"     \
+	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL,"       \
+	" UNIQUE (key, id));"                                                                                          \
+	"CREATE INDEX backing_keys_by_id ON backing_keys (id);"
+
+/*
+ * Two tables are made by it: the one of the schema, and the one that schema_rewrite_backing_keys() fills anew.
+ * sealed: empty while imported material is deleted or expired. rotated: when it became the current one.
+ */
 #define BACKING_KEYS(name)                                                                                             \
 	"CREATE TABLE " name " (seq INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
 	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"     \
 	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL,"       \
-	" UNIQUE (key, id));"
-#define BACKING_KEYS_INDEX "CREATE INDEX backing_keys_by_id ON backing_keys (id);"
+	" rotated INTEGER NOT NULL, valid_to INTEGER NOT NULL, description TEXT NOT NULL, UNIQUE (key, id));"
+#define BACKING_KEYS_INDEX                                                                                             \
+	"CREATE INDEX backing_keys_by_id ON backing_keys (id);"                                                        \
+	"CREATE INDEX backing_keys_by_expiry ON backing_keys (valid_to) WHERE valid_to <> 0;"
 
 /*
  * Migrations: step i brings a keystore from schema i to i + 1. A step that was released never changes; a new need is a new
@@ -31,7 +43,7 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	"CREATE INDEX keys_by_rotation ON keys (next_rotation) WHERE rotation_enabled = 1;"
 	"CREATE INDEX keys_by_deletion ON keys (deletion_date) WHERE deletion_date <> 0;"
 
-	BACKING_KEYS("backing_keys") BACKING_KEYS_INDEX
+	BACKING_KEYS_1
 
 	"CREATE TABLE aliases (account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL,"
 	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, created INTEGER NOT NULL,"
@@ -73,6 +85,30 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	"CREATE INDEX grants_by_key ON grants (key, row);"
 	"CREATE INDEX grants_by_grantee ON grants (key, grantee, row);"
 	"CREATE INDEX grants_by_retiring ON grants (retiring, row) WHERE retiring <> '';",
+
+	/*
+	 * primary_region: of a multi-Region key, where its primary is; "" otherwise. waiting_from: service time (kms/engine/elapsed.h)
+	 * when the deletion's waiting period began. A wrapping key opens the material of one import and lives for a day.
+	 */
+	"ALTER TABLE keys ADD COLUMN primary_region TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE keys ADD COLUMN waiting_from INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX keys_by_id ON keys (id);" BACKING_KEYS(
+		"backing_keys_anew") "INSERT INTO backing_keys_anew SELECT seq, key, id, material_id, rotation, "
+				     "created, sealed, created, 0, ''"
+				     " FROM backing_keys ORDER BY seq;"
+				     "DROP TABLE backing_keys; ALTER TABLE backing_keys_anew RENAME TO "
+				     "backing_keys;" BACKING_KEYS_INDEX
+
+				     "CREATE TABLE wrapping_keys (id BLOB PRIMARY KEY CHECK (length(id) = 16),"
+				     " key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, algorithm TEXT "
+				     "NOT NULL, expires INTEGER NOT NULL,"
+				     " sealed BLOB NOT NULL) WITHOUT ROWID;"
+				     "CREATE INDEX wrapping_keys_by_key ON wrapping_keys (key);"
+				     "CREATE INDEX wrapping_keys_by_expiry ON wrapping_keys (expires);"
+
+				     "CREATE TABLE key_usage (key INTEGER PRIMARY KEY REFERENCES keys (row) ON DELETE "
+				     "CASCADE, time INTEGER NOT NULL,"
+				     " operation TEXT NOT NULL, event_id TEXT NOT NULL, request_id TEXT NOT NULL);",
 };
 
 enum err schema_check(struct db *db, const char *path)
@@ -131,7 +167,8 @@ enum err schema_rewrite_backing_keys(struct db *db)
 {
 	return db_exec(db,
 		BACKING_KEYS("backing_keys_anew") "INSERT INTO backing_keys_anew SELECT seq, key, id, material_id, "
-						  "rotation, created, sealed FROM backing_keys ORDER BY seq;"
+						  "rotation, created, sealed, rotated, valid_to, description FROM "
+						  "backing_keys ORDER BY seq;"
 						  "DROP TABLE backing_keys;"
 						  "ALTER TABLE backing_keys_anew RENAME TO "
 						  "backing_keys;" BACKING_KEYS_INDEX);

@@ -5,11 +5,14 @@
 
 #define KEY_COLUMNS                                                                                                    \
 	"row, id, multi_region, account, region, manager, spec, usage, origin, state, created, deletion_date, "        \
-	"pending_days, rotation_enabled, rotation_days, rotation_from, next_rotation, on_demand, current, policy"
+	"pending_days, rotation_enabled, rotation_days, rotation_from, next_rotation, on_demand, current, policy, "    \
+	"primary_region, waiting_from"
 #define ALIAS_COLUMNS                                                                                                  \
 	"a.account, a.region, a.name, a.key, k.id, k.multi_region, a.created, a.updated "                              \
 	"FROM aliases a JOIN keys k ON k.row = a.key "
-#define BACKING_COLUMNS "seq, key, id, material_id, rotation, created FROM backing_keys "
+#define BACKING_COLUMNS                                                                                                \
+	"seq, key, id, material_id, rotation, created, rotated, valid_to, length(sealed) > 0, description "            \
+	"FROM backing_keys "
 
 #define ACCESS_COLUMNS    "id, account, arn, created, sealed, ifnull(principal, 0) FROM access_keys "
 #define PRINCIPAL_COLUMNS "row, account, kind, name, path, unique_id, max_session, created, version FROM principals "
@@ -25,37 +28,67 @@ static const struct {
 } statements[SQL_COUNT] = {
 	[SQL_META_GET] = {0, "SELECT value FROM meta WHERE name = ?"},
 	[SQL_META_SET] = {1, "INSERT INTO meta (name, value) VALUES (?, ?)"},
+	[SQL_META_REPLACE] = {1, "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"},
 	[SQL_KEY_INSERT] = {1,
-		"INSERT INTO keys (id, multi_region, account, region, manager, spec, usage, origin, state, created, "
-		"deletion_date, pending_days, rotation_enabled, rotation_days, rotation_from, next_rotation, "
-		"on_demand, "
-		"current, description) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		"INSERT INTO keys (id, multi_region, account, region, manager, spec, usage, origin, created, "
+		"description, "
+		"state, deletion_date, pending_days, rotation_enabled, rotation_days, rotation_from, next_rotation, "
+		"on_demand, current, primary_region, waiting_from) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 	[SQL_KEY_FIND] = {0, "SELECT " KEY_COLUMNS " FROM keys WHERE region = ? AND id = ?"},
+	[SQL_KEY_GET] = {0, "SELECT " KEY_COLUMNS " FROM keys WHERE row = ?"},
+	[SQL_KEY_REGIONS] = {0,
+		"SELECT " KEY_COLUMNS " FROM keys WHERE id = ? AND multi_region = 1 ORDER BY row LIMIT ?"},
 	[SQL_KEY_UPDATE] = {1, "UPDATE keys SET state = ?, deletion_date = ?, pending_days = ?, rotation_enabled = ?, "
 			       "rotation_days = ?, "
-			       "rotation_from = ?, next_rotation = ?, on_demand = ?, current = ? WHERE row = ?"},
+			       "rotation_from = ?, next_rotation = ?, on_demand = ?, current = ?, primary_region = ?, "
+			       "waiting_from = ? "
+			       "WHERE row = ?"},
 	[SQL_KEY_SET_DESCRIPTION] = {1, "UPDATE keys SET description = ? WHERE row = ?"},
 	[SQL_KEY_DESCRIPTION] = {0, "SELECT description FROM keys WHERE row = ?"},
 	[SQL_KEY_DELETE] = {1, "DELETE FROM keys WHERE row = ?"},
 	[SQL_KEY_LIST] = {0,
 		"SELECT " KEY_COLUMNS " FROM keys WHERE account = ? AND region = ? AND row > ? ORDER BY row LIMIT ?"},
+	/* Work is found by row numbers alone, behind a row number, so that a damaged row holds up nobody but itself. */
 	[SQL_KEY_DUE_ROTATION] = {0,
-		"SELECT " KEY_COLUMNS " FROM keys WHERE rotation_enabled = 1 AND state = 1 AND next_rotation <= ? "
-		"ORDER BY next_rotation LIMIT 1"},
+		"SELECT row FROM keys WHERE rotation_enabled = 1 AND state = 1 AND next_rotation <= ? "
+		"AND row > ? ORDER BY row LIMIT 1"},
 	[SQL_KEY_DUE_DELETION] = {0,
-		"SELECT " KEY_COLUMNS " FROM keys WHERE deletion_date <> 0 AND state = 3 AND deletion_date <= ? "
-		"ORDER BY deletion_date LIMIT 1"},
+		"SELECT row FROM keys WHERE deletion_date <> 0 AND state = 3 AND deletion_date <= ? "
+		"AND row > ? ORDER BY row LIMIT 1"},
+	[SQL_KEY_DUE_EXPIRY] = {0,
+		"SELECT min(key) FROM backing_keys WHERE valid_to <> 0 AND valid_to <= ? AND key > ? "
+		"AND length(sealed) > 0"},
 	[SQL_KEY_NEXT_DUE] = {0,
 		"SELECT min(t) FROM (SELECT min(next_rotation) AS t FROM keys WHERE rotation_enabled = 1 AND state = 1 "
-		"UNION ALL SELECT min(deletion_date) FROM keys WHERE deletion_date <> 0 AND state = 3)"},
-	[SQL_TAG_INSERT] = {1, "INSERT INTO tags (key, name, value) VALUES (?, ?, ?)"},
-	[SQL_BACKING_INSERT] = {1,
-		"INSERT INTO backing_keys (key, id, material_id, rotation, created, sealed) VALUES (?, ?, ?, ?, ?, ?)"},
+		"UNION ALL SELECT min(deletion_date) FROM keys WHERE deletion_date <> 0 AND state = 3 "
+		"UNION ALL SELECT min(valid_to) FROM backing_keys WHERE valid_to <> 0 AND length(sealed) > 0 "
+		"UNION ALL SELECT min(expires) FROM wrapping_keys)"},
+	[SQL_KEY_WAITING] = {0, "SELECT count(*) FROM keys WHERE deletion_date <> 0 AND state = 3"},
+	[SQL_TAG_INSERT] = {1, "INSERT OR REPLACE INTO tags (key, name, value) VALUES (?, ?, ?)"},
+	[SQL_TAG_DELETE] = {1, "DELETE FROM tags WHERE key = ? AND name = ?"},
+	[SQL_TAG_LIST] = {0, "SELECT name, value FROM tags WHERE key = ? AND name > ? ORDER BY name LIMIT ?"},
+	[SQL_TAG_COUNT] = {0, "SELECT count(*) FROM tags WHERE key = ?"},
+	[SQL_BACKING_INSERT] = {1, "INSERT INTO backing_keys (key, id, material_id, created, rotation, rotated, "
+				   "valid_to, description, sealed) "
+				   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+	[SQL_BACKING_UPDATE] = {1, "UPDATE backing_keys SET rotation = ?, rotated = ?, valid_to = ?, description = ? "
+				   "WHERE key = ? AND id = ?"},
+	[SQL_BACKING_SET_SEALED] = {1, "UPDATE backing_keys SET sealed = ? WHERE key = ? AND id = ?"},
+	[SQL_BACKING_DELETE] = {1, "DELETE FROM backing_keys WHERE key = ? AND id = ?"},
+	[SQL_BACKING_BY_MATERIAL] = {0, "SELECT " BACKING_COLUMNS "WHERE key = ? AND material_id = ?"},
 	[SQL_BACKING_FIND] = {0, "SELECT " BACKING_COLUMNS "WHERE key = ? AND id = ?"},
 	[SQL_BACKING_SEALED] = {0, "SELECT sealed FROM backing_keys WHERE key = ? AND id = ?"},
 	[SQL_BACKING_LIST] = {0,
 		"SELECT " BACKING_COLUMNS "WHERE key = ? AND rotation >= ? AND seq > ? ORDER BY seq LIMIT ?"},
-	[SQL_BACKING_EXISTS] = {0, "SELECT count(*) FROM backing_keys WHERE id = ?"},
+	[SQL_BACKING_EXISTS] = {0, "SELECT count(*) FROM backing_keys WHERE id = ? AND length(sealed) > 0"},
+	[SQL_WRAPPING_INSERT] = {1,
+		"INSERT INTO wrapping_keys (id, key, algorithm, expires, sealed) VALUES (?, ?, ?, ?, ?)"},
+	[SQL_WRAPPING_FIND] = {0, "SELECT algorithm, expires, sealed FROM wrapping_keys WHERE id = ? AND key = ?"},
+	[SQL_WRAPPING_EXPIRE] = {1, "DELETE FROM wrapping_keys WHERE expires <= ?"},
+	[SQL_USAGE_SET] = {1, "INSERT OR REPLACE INTO key_usage (key, time, operation, event_id, request_id) "
+			      "SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM keys WHERE row = ?1)"},
+	[SQL_USAGE_GET] = {0, "SELECT time, operation, event_id, request_id FROM key_usage WHERE key = ?"},
 	[SQL_ALIAS_INSERT] = {1,
 		"INSERT INTO aliases (account, region, name, key, created, updated) VALUES (?, ?, ?, ?, ?, ?)"},
 	[SQL_ALIAS_FIND] = {0, "SELECT " ALIAS_COLUMNS "WHERE a.account = ? AND a.region = ? AND a.name = ?"},

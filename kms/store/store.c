@@ -225,21 +225,36 @@ uint32_t store_mode(const struct store *store)
 
 /* ---- Meta ---- */
 
-enum err store_meta_get(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len)
+enum err store_meta_find(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len)
 {
 	struct query q AUTO_QUERY = {0};
-	enum err e;
 
 	TRY(query_begin(store, SQL_META_GET, &q));
 	query_bind_text(&q, 0, name);
-	e = query_one(&q);
+	TRY(query_one(&q));
+	return query_blob(&q, 0, buf, size, ret_len);
+}
+
+enum err store_meta_get(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len)
+{
+	enum err e = store_meta_find(store, name, buf, size, ret_len);
+
 	if (e == ERR_NOT_FOUND)
 		return err_fail(ERR_KEYSTORE,
 			"the keystore %s is damaged: its record '%s' is missing; restore it from "
 			"a backup",
 			store->path, name);
-	TRY(e);
-	return query_blob(&q, 0, buf, size, ret_len);
+	return e;
+}
+
+enum err store_meta_put(struct store *store, const char *name, const void *p, size_t len)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_META_REPLACE, &q));
+	query_bind_text(&q, 0, name);
+	query_bind_blob(&q, 1, p, len);
+	return query_run(&q, NULL);
 }
 
 enum err store_read_root_params(const char *path, uint8_t **ret, size_t *ret_len)

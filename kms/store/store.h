@@ -21,9 +21,11 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 2 };
+enum { STORE_SCHEMA_VERSION = 3 };
 enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
 enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
+enum { STORE_TAG_NAME_SIZE = 128 * 4 + 1, STORE_TAG_VALUE_SIZE = 256 * 4 + 1, STORE_MATERIAL_TEXT_SIZE = 257 };
+enum { STORE_SEALED_MAX = 4096 };
 
 /* ---- The file ---- */
 
@@ -38,6 +40,7 @@ struct store_item {
 #define STORE_META_ROOT_PARAMS "root-key-parameters" /* opaque bytes of kms/rootkey */
 #define STORE_META_VERIFIER    "root-key-verifier"
 #define STORE_META_SECRET      "keystore-secret" /* sealed */
+#define STORE_META_ELAPSED     "service-time"    /* kms/engine/elapsed.c; absent until first seen */
 
 /**
  * Make a keystore with the given meta records: complete and durable, or not there at all. Missing directories are made
@@ -58,6 +61,11 @@ uint32_t store_mode(const struct store *store);
 
 /** ERR_KEYSTORE when the record is missing or larger than @size. */
 enum err store_meta_get(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len);
+
+/** As store_meta_get(), for a record that may be missing: ERR_NOT_FOUND. */
+enum err store_meta_find(struct store *store, const char *name, void *buf, size_t size, size_t *ret_len);
+/** Write a record, in the place of what was there. */
+enum err store_meta_put(struct store *store, const char *name, const void *p, size_t len);
 
 /** The parameters that the root key provider left, without knowing the root key. Free @ret with free(). */
 enum err store_read_root_params(const char *path, uint8_t **ret, size_t *ret_len);
@@ -98,7 +106,8 @@ enum key_state {
 	KEY_STATES
 };
 
-enum key_manager { KEY_MANAGER_CUSTOMER, KEY_MANAGER_AWS };
+/* Service: owned by the service itself; no account sees it. */
+enum key_manager { KEY_MANAGER_CUSTOMER, KEY_MANAGER_AWS, KEY_MANAGER_SERVICE, KEY_MANAGERS };
 
 /* Times are wall-clock nanoseconds; 0 = none. */
 struct store_key {
@@ -118,13 +127,19 @@ struct store_key {
 	uint64_t rotation_from; /* enabled then, or the last automatic rotation */
 	uint64_t next_rotation;
 	uint32_t on_demand_rotations;
-	uint8_t current[UUID_SIZE]; /* backing key that encrypts */
+	uint8_t current[UUID_SIZE];             /* backing key that encrypts; zeros before any was imported */
+	char primary_region[STORE_REGION_SIZE]; /* of a multi-Region key; "" otherwise */
+	uint64_t waiting_from;                  /* service time at which the deletion's waiting period began */
 	int64_t policy; /* version of the key policy, 0 = the default one; only store_key_policy_set() changes it */
 };
 
 enum err store_key_insert(struct store *store, const struct store_key *key, const char *description, int64_t *ret_row);
 /** ERR_NOT_FOUND. Key ids are unique in a region, whatever the account. */
 enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret);
+enum err store_key_get(struct store *store, int64_t row, struct store_key *ret);
+/** A multi-Region key in all its regions, the oldest first; at most @limit. */
+enum err store_key_regions(
+	struct store *store, const uint8_t id[UUID_SIZE], size_t limit, struct store_key *ret, size_t *ret_count);
 /** Write back every field but identity, spec, usage, origin, created and policy. */
 enum err store_key_update(struct store *store, const struct store_key *key);
 enum err store_key_set_description(struct store *store, int64_t row, const char *description);
@@ -141,18 +156,47 @@ enum err store_shred(struct store *store);
 /** Keys of an account and region in order of creation, behind @after; at most @limit (@ret has room). */
 enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,
 	struct store_key *ret, size_t *ret_count);
-/** One enabled key whose automatic rotation is due at @now. ERR_NOT_FOUND: none. */
-enum err store_key_due_rotation(struct store *store, uint64_t now, struct store_key *ret);
-/** One key whose waiting period is over at @now. ERR_NOT_FOUND: none. */
-enum err store_key_due_deletion(struct store *store, uint64_t now, struct store_key *ret);
-/** The earliest moment at which one of the two above has work; UINT64_MAX: never. */
+enum key_work {
+	KEY_WORK_ROTATION, /* enabled, and its automatic rotation is due */
+	KEY_WORK_DELETION, /* its waiting period is over by the clock */
+	KEY_WORK_EXPIRY    /* imported material is past its date */
+};
+/** The next key behind row @after that has work at @now. ERR_NOT_FOUND: none. Reads no more of the row than its number. */
+enum err store_key_due(struct store *store, enum key_work work, uint64_t now, int64_t after, int64_t *ret);
+/** The earliest moment at which there is work, expired wrapping keys included; UINT64_MAX: never. */
 enum err store_key_next_due(struct store *store, uint64_t *ret);
+/** How many keys wait for their deletion. */
+enum err store_key_waiting(struct store *store, size_t *ret);
 
-enum err store_tag_insert(struct store *store, int64_t key, const char *name, const char *value);
+/* ---- Tags ---- */
+
+struct store_tag {
+	char name[STORE_TAG_NAME_SIZE], value[STORE_TAG_VALUE_SIZE];
+};
+/** Set or replace. */
+enum err store_tag_set(struct store *store, int64_t key, const char *name, const char *value);
+/** A tag that is not there is no error. */
+enum err store_tag_delete(struct store *store, int64_t key, const char *name);
+/** In order of names, behind @after ("" at first). */
+enum err store_tag_list(
+	struct store *store, int64_t key, const char *after, size_t limit, struct store_tag *ret, size_t *ret_count);
+enum err store_tag_count(struct store *store, int64_t key, size_t *ret);
+
+/* ---- Last cryptographic use ---- */
+
+struct store_usage {
+	uint64_t time;
+	char operation[64], event_id[UUID_TEXT + 1], request_id[UUID_TEXT + 1];
+};
+/** Nothing happens when the key is gone. */
+enum err store_usage_set(struct store *store, int64_t key, const struct store_usage *usage);
+/** ERR_NOT_FOUND: never used. */
+enum err store_usage_get(struct store *store, int64_t key, struct store_usage *ret);
 
 /* ---- Backing keys ---- */
 
-enum backing_rotation { BACKING_FIRST, BACKING_AUTOMATIC, BACKING_ON_DEMAND };
+/* Pending: imported, and not yet rotated to. */
+enum backing_rotation { BACKING_PENDING = -1, BACKING_FIRST, BACKING_AUTOMATIC, BACKING_ON_DEMAND };
 
 struct store_backing {
 	int64_t seq; /* ascending */
@@ -161,6 +205,10 @@ struct store_backing {
 	char material_id[STORE_MATERIAL_ID_SIZE];
 	enum backing_rotation rotation;
 	uint64_t created;
+	uint64_t rotated;  /* became the current one */
+	uint64_t valid_to; /* imported material that expires; 0: never */
+	int present;       /* the material is there; filled in on reading */
+	char description[STORE_MATERIAL_TEXT_SIZE];
 };
 
 enum err store_backing_insert(
@@ -170,11 +218,34 @@ enum err store_backing_find(struct store *store, int64_t key, const uint8_t id[U
 /** The sealed material; ERR_NOT_FOUND, ERR_KEYSTORE when it is larger than @size. */
 enum err store_backing_sealed(
 	struct store *store, int64_t key, const uint8_t id[UUID_SIZE], void *buf, size_t size, size_t *ret_len);
+/** ERR_NOT_FOUND. */
+enum err store_backing_by_material(
+	struct store *store, int64_t key, const char *material_id, struct store_backing *ret);
+/** Write back rotation, rotated, valid_to and description. */
+enum err store_backing_update(struct store *store, const struct store_backing *backing);
+/** Put material (back) in, or take it out with @sealed_len 0; then store_shred() in the same transaction. */
+enum err store_backing_set_sealed(
+	struct store *store, int64_t key, const uint8_t id[UUID_SIZE], const void *sealed, size_t sealed_len);
+enum err store_backing_delete(struct store *store, int64_t key, const uint8_t id[UUID_SIZE]);
 /** In order of creation, behind @after. @rotations_only leaves the first one out. */
 enum err store_backing_list(struct store *store, int64_t key, int rotations_only, int64_t after, size_t limit,
 	struct store_backing *ret, size_t *ret_count);
-/** Does any key still have this backing key? */
+/** Does any key still have this backing key, with its material? */
 enum err store_backing_exists(struct store *store, const uint8_t id[UUID_SIZE], int *ret);
+
+/* ---- Wrapping keys: what opens the material of an import ---- */
+
+struct store_wrapping {
+	uint8_t id[UUID_SIZE];
+	char algorithm[STORE_WORD_SIZE];
+	uint64_t expires;
+	uint8_t sealed[STORE_SEALED_MAX];
+	size_t sealed_len;
+};
+enum err store_wrapping_insert(struct store *store, int64_t key, const struct store_wrapping *wrapping);
+/** ERR_NOT_FOUND. */
+enum err store_wrapping_find(struct store *store, int64_t key, const uint8_t id[UUID_SIZE], struct store_wrapping *ret);
+enum err store_wrapping_expire(struct store *store, uint64_t now, int *ret_count);
 
 /* ---- Aliases ---- */
 

@@ -324,7 +324,7 @@ static void test_backoff_is_exponential_with_full_jitter(void **state)
 
 	(void)state;
 	for (int round = 0; round < 20; round++) {
-		struct recording_clock r = {{recorded_time, recorded_time, record_sleep}, WALL, {0}, 0};
+		struct recording_clock r = {{recorded_time, recorded_time, record_sleep, NULL}, WALL, {0}, 0};
 		struct wire_client_config config = config_for(s);
 		struct kms *kms = NULL;
 
