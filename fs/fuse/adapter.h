@@ -13,6 +13,7 @@
 #include "fs/fuse/handles.h"
 #include "fs/fuse/node.h"
 #include "fs/fuse/page_expiry.h"
+#include "fs/fuse/seeker.h"
 #include "fs/vault/vault.h"
 
 struct adapter_counters {
@@ -26,6 +27,7 @@ struct adapter {
 	struct node_table *nodes;
 	struct handle_cache *handles;
 	struct page_expiry *expiry; /* NULL: keys do not expire */
+	struct seeker *seeker;
 	int read_only;
 	int acl;        /* POSIX ACLs are on: the umask is ours to apply */
 	int set_owner;  /* the daemon is root: what is made belongs to the caller */

@@ -28,7 +28,7 @@ struct worker {
 	pthread_t thread;
 	int fd; /* a clone of the device, so that each thread has its own queue of requests in progress; or the session's */
 	char *request, *reply;
-	int kills_privileges;
+	int kills_privileges, creates_unnamed;
 	_Atomic uint64_t requests[CHANNEL_OPCODES]; /* served, by opcode; written by this worker only */
 	uint64_t init_unique;                       /* of an INIT request that awaits its reply; else 0 */
 	uint32_t init_flags;                        /* what the kernel offered in it */
@@ -42,6 +42,7 @@ struct channel {
 };
 
 static __thread struct worker *current;
+static __thread int reply_fd = -1;
 
 void *channel_buffer(void)
 {
@@ -51,6 +52,21 @@ void *channel_buffer(void)
 int channel_kills_privileges(void)
 {
 	return current->kills_privileges;
+}
+
+int channel_creates_unnamed(void)
+{
+	return current->creates_unnamed;
+}
+
+int channel_replies_to(void)
+{
+	return reply_fd;
+}
+
+void channel_reply_to(int fd)
+{
+	reply_fd = fd;
 }
 
 /*
@@ -68,13 +84,13 @@ static atomic_uint kernel_order;
 
 /* ---- The bytes ---- */
 
-/* Note what libfuse will not tell the operation. */
+/* Note what libfuse will not tell the operation, and put what it does not know in its words. */
 static void look_at_request(struct worker *w, size_t len)
 {
-	const struct fuse_in_header *in = (const void *)w->request;
+	struct fuse_in_header *in = (void *)w->request;
 	const void *body = in + 1;
 
-	w->kills_privileges = 0;
+	w->kills_privileges = w->creates_unnamed = 0;
 	_Atomic uint64_t *counter = &w->requests[in->opcode < CHANNEL_OPCODES ? in->opcode : 0];
 	atomic_store_explicit(counter, *counter + 1, memory_order_relaxed);
 	if (in->opcode == FUSE_WRITE && len >= REQUEST_HEADER) {
@@ -83,6 +99,9 @@ static void look_at_request(struct worker *w, size_t len)
 	} else if (in->opcode == FUSE_SETATTR && len >= sizeof *in + sizeof(struct fuse_setattr_in)) {
 		const struct fuse_setattr_in *setattr = body;
 		w->kills_privileges = (setattr->valid & FATTR_KILL_SUIDGID) != 0;
+	} else if (in->opcode == FUSE_TMPFILE) {
+		w->creates_unnamed = 1;
+		in->opcode = FUSE_CREATE;
 	} else if (in->opcode == FUSE_INIT && len >= sizeof *in + offsetof(struct fuse_init_in, flags2)) {
 		const struct fuse_init_in *init = body;
 		w->init_unique = in->unique;
@@ -110,11 +129,9 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 {
 	(void)userdata;
 	BEFORE_REPLY();
-	if (current) {
+	if (current)
 		patch_init_reply(current, iov, count);
-		fd = current->fd;
-	}
-	return writev(fd, iov, count);
+	return writev(reply_fd >= 0 ? reply_fd : fd, iov, count);
 }
 
 /* libfuse asks for it; the workers read for themselves. */
@@ -167,6 +184,7 @@ static void *worker_main(void *context)
 	struct channel *c = w->channel;
 
 	current = w;
+	reply_fd = w->fd;
 	while (serve_one(w))
 		continue;
 	fuse_session_exit(c->config.session);
@@ -283,6 +301,7 @@ const char *channel_opcode_name(unsigned opcode)
 		[FUSE_RENAME2] = "rename2",
 		[FUSE_LSEEK] = "lseek",
 		[FUSE_COPY_FILE_RANGE] = "copy_file_range",
+		[FUSE_TMPFILE] = "tmpfile",
 	};
 
 	return opcode < CHANNEL_OPCODES && names[opcode] ? names[opcode] : "other";

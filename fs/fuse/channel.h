@@ -11,6 +11,7 @@
  *   FUSE_PARALLEL_DIROPS     lookups and listings in one directory at the same time
  *   FUSE_HANDLE_KILLPRIV_V2  the kernel stops asking for security.capability before each write; in return a write or truncate
  *                            by somebody without CAP_FSETID says so and we clear the set-id bits
+ *   FUSE_TMPFILE             a request like CREATE for a file without a name: the operation is create, which can tell them apart
  */
 
 #include <fuse_lowlevel.h>
@@ -49,5 +50,11 @@ const char *channel_opcode_name(unsigned opcode);
 void *channel_buffer(void);
 /** The request at hand wants the set-id bits cleared (write or truncate by an unprivileged process). */
 int channel_kills_privileges(void);
+/** The request at hand is to create a file without a name; the one that it gives means nothing. */
+int channel_creates_unnamed(void);
+/** The descriptor that the request at hand was read from, which its reply must be written to. */
+int channel_replies_to(void);
+/** Replies of this thread, which is no worker, go to what channel_replies_to() gave; -1: to the session's own descriptor. */
+void channel_reply_to(int fd);
 
 #endif

@@ -60,8 +60,8 @@ enum err handle_file(struct handle_cache *c, struct node *n, int writable, struc
 void handle_file_done(struct handle_cache *c, struct node *n, int wrote);
 /** As handle_file(), but only when it is open already: NULL otherwise. With or without the names lock. */
 struct vault_file *handle_file_if_open(struct handle_cache *c, struct node *n);
-/** A file just created becomes its node's; the cache owns it from here. */
-void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file *file);
+/** A file just created becomes its node's; the cache owns it from here, and @pin of one that has no name (else -1). */
+void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file *file, int pin);
 /** Close idle files whose keys' time is over, so that none is held past it. */
 void handle_close_expired(struct handle_cache *c);
 /** True once after a close in the background failed. */

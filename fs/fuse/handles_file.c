@@ -181,7 +181,7 @@ struct vault_file *handle_file_if_open(struct handle_cache *c, struct node *n)
 	return file;
 }
 
-void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file *file)
+void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file *file, int pin)
 {
 	struct handles *h = &n->handles;
 
@@ -189,8 +189,9 @@ void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file
 	assert(h->state == HANDLE_NONE);
 	handles_make_room(c, c->budget);
 	h->file = file;
+	h->pin = pin;
 	h->state = HANDLE_OPEN;
-	c->open++;
+	c->open += 1 + (pin >= 0);
 	set_fresh(c, h, 1);
 	handles_touch(c, n);
 	pthread_mutex_unlock(&c->lock);

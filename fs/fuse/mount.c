@@ -170,6 +170,7 @@ static enum err start(struct mount *m, struct vault *vault)
 		.finished = finished,
 		.context = m};
 	TRY(start_expiry(m));
+	TRY(seeker_new(m->session, m->adapter.handles, &m->adapter.seeker));
 	TRY(channel_new(&channel, &m->channel));
 	return channel_start(m->channel);
 }
@@ -258,6 +259,7 @@ static void dispose(void *context, struct node *n)
 static void end_adapter(struct adapter *a)
 {
 	page_expiry_free(a->expiry);
+	seeker_free(a->seeker);
 	if (a->nodes)
 		node_table_free(a->nodes, dispose, a);
 	if (a->handles)
@@ -267,6 +269,7 @@ static void end_adapter(struct adapter *a)
 void mount_end(struct mount *m)
 {
 	page_expiry_stop(m->adapter.expiry);
+	seeker_stop(m->adapter.seeker);
 	if (m->mounted && !m->channel)
 		fuse_session_unmount(m->session);
 	if (m->channel) {

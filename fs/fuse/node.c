@@ -307,6 +307,20 @@ struct node *node_enter(struct node_table *t, struct node *parent, const char *t
 	return n;
 }
 
+struct node *node_enter_unnamed(struct node_table *t, const struct stat *st)
+{
+	struct node *n = new_node(st);
+
+	if (!n)
+		return NULL;
+	n->lookups = 1;
+	pthread_mutex_lock(&t->lock);
+	assert(!*nodes_inode_slot(t, st->st_dev, st->st_ino));
+	insert_node(t, n);
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
 struct node *nodes_drop_unneeded(struct node_table *t, struct node *n, struct node *gone)
 {
 	while (n && n != t->root && n->lookups == 0 && n->children == 0) {

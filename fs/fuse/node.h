@@ -12,7 +12,7 @@
  *  2. At most one node per (dev, ino), and at most one name per (parent, spelling).
  *  3. Every name's node and parent are in the table; parent->children counts the names below it.
  *  4. A directory has at most one name. The root has none.
- *  5. A node other than the root has a name or is `unnamed`: its last known name went away while the kernel held it.
+ *  5. A node other than the root has a name or is `unnamed`: its last known name went away while the kernel held it, or it never had one.
  *  6. A node has no more names than were told to the kernel and not taken back: every kernel dentry of a linked file is here.
  *  7. Every node's inode is alive: it has a name in the lower tree, or the open handles that fs/fuse/handles.h keeps for unnamed nodes
  *     hold it. So the lower tree cannot give its number to another file under us.
@@ -94,6 +94,9 @@ void nodes_done(struct node_table *t);
  * NULL when memory is out.
  */
 struct node *node_enter(struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st);
+
+/** The same for an inode that has no name (O_TMPFILE). The kernel never met it before. */
+struct node *node_enter_unnamed(struct node_table *t, const struct stat *st);
 
 /**
  * The kernel gives @count lookups back. Nodes that nothing needs any longer leave the table (the node, and parents that only it

@@ -118,18 +118,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct adapter *a = adapter_of(req);
-	struct node *n = adapter_node(a, ino);
-	struct vault_file *file;
-	uint64_t at;
 
 	(void)fi;
-	enum err e = handle_file(a->handles, n, 0, &file);
-	if (e == ERR_OK) {
-		e = vault_file_seek(file, (uint64_t)off, whence, &at);
-		handle_file_done(a->handles, n, 0);
-	}
-	if (e == ERR_OK)
-		fuse_reply_lseek(req, (off_t)at);
-	else
-		adapter_fail(req, e);
+	seeker_reply(a->seeker, req, adapter_node(a, ino), (uint64_t)off, whence);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "fs/fuse/channel.h"
 
 /* Where something is to be made. */
 struct place {
@@ -78,21 +79,43 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 
 /* ---- Regular files ---- */
 
+/* The node of a new file. One without a name lives by its pin. */
+static enum err enter_file(struct adapter *a, const struct place *p, struct vault_file *file, const struct stat *st,
+	struct node **ret_node, int *ret_pin)
+{
+	struct node *n;
+	int pin = -1;
+
+	if (!p->o.name)
+		TRY(vault_file_pin(file, &pin));
+	n = p->o.name ? node_enter(a->nodes, p->parent, p->o.name, p->o.len, st) : node_enter_unnamed(a->nodes, st);
+	if (!n) {
+		if (pin >= 0)
+			vault_unpin(a->vault, pin);
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	}
+	*ret_node = n;
+	*ret_pin = pin;
+	return ERR_OK;
+}
+
 static enum err create_file(
 	fuse_req_t req, const struct place *p, mode_t mode, struct node **ret_node, struct stat *ret_st)
 {
 	struct adapter *a = adapter_of(req);
 	struct vault_file *file;
+	struct node *n;
+	int pin;
 
 	TRY(vault_file_create(p->o, adapter_masked(req, p->parent, p->dir, mode), adapter_owner(req), &file, ret_st));
-	struct node *n = node_enter(a->nodes, p->parent, p->o.name, p->o.len, ret_st);
-	if (!n) {
+	enum err e = enter_file(a, p, file, ret_st, &n, &pin);
+	if (e != ERR_OK) {
 		vault_file_close(file);
-		return err_fail(ERR_NO_MEMORY, "out of memory");
+		return e;
 	}
 	n->no_caps = 1;
 	page_expiry_note(a->expiry, n, file);
-	handle_file_adopt(a->handles, n, file);
+	handle_file_adopt(a->handles, n, file, pin);
 	a->counters.created++;
 	*ret_node = n;
 	return ERR_OK;
@@ -114,6 +137,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 	enum err e = place_get(req, parent, name, &p);
 	if (e == ERR_OK) {
+		if (channel_creates_unnamed())
+			p.o = (struct vault_object){.dir = p.dir, .pin = -1};
 		e = create_file(req, &p, mode, &n, &st);
 		vault_dir_release(p.dir);
 	}

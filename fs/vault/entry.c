@@ -52,7 +52,7 @@ static enum err make_locked(const struct target *t, const struct making *m, make
 
 static enum err own_or_undo(const struct target *t, const struct making *m)
 {
-	enum err e = target_own(t, m->owner, m->mode);
+	enum err e = target_own(t, t->fd, m->owner, m->mode);
 
 	if (e != ERR_OK)
 		t->l->unlinkat(t->l, t->fd, t->name, 0);
@@ -90,7 +90,7 @@ static enum err fill_dir(const struct target *tmp, const struct making *m, int *
 	snprintf(path, sizeof(path), "%s/" DIR_FILE_NAME, tmp->name);
 	TRY(dir_write_id(tmp->v, tmp->fd, path, ret_id));
 	TRY(narrow_mode(tmp, m->mode));
-	return target_own(tmp, m->owner, S_IFDIR | m->mode);
+	return target_own(tmp, tmp->fd, m->owner, S_IFDIR | m->mode);
 }
 
 static enum err place_dir(const struct target *tmp, const struct target *t)

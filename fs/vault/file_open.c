@@ -77,11 +77,11 @@ enum err vault_file_open(struct vault *v, struct vault_object o, int writable, s
 /* ---- Creating ---- */
 
 static enum err finish_creation(
-	struct vault_file *f, const struct target *t, mode_t mode, struct vault_owner owner, struct stat *ret)
+	struct vault_file *f, const struct target *t, int dir, mode_t mode, struct vault_owner owner, struct stat *ret)
 {
 	struct stat st;
 
-	TRY(target_own(t, owner, S_IFREG | mode));
+	TRY(target_own(t, dir, owner, S_IFREG | mode));
 	if (t->l->fstat(t->l, f->fd, &st) != 0)
 		return fail_errno("stat of a new file");
 	stat_to_plain(t->v, &st);
@@ -98,10 +98,23 @@ static enum err create_lower(
 	f->fd = t->l->openat(t->l, t->fd, t->name, flags, mode & 07777);
 	if (f->fd < 0)
 		return fail_errno("creating a file");
-	e = finish_creation(f, t, mode, owner, ret);
+	e = finish_creation(f, t, t->fd, mode, owner, ret);
 	if (e != ERR_OK)
 		t->l->unlinkat(t->l, t->fd, t->name, 0);
 	return e;
+}
+
+/* What links to it later finds it in the lower tree as any file; a crash before leaves nothing. */
+static enum err create_unnamed(
+	struct vault_file *f, const struct target *dir, mode_t mode, struct vault_owner owner, struct stat *ret)
+{
+	struct target t;
+
+	f->fd = dir->l->openat(dir->l, dir->fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode & 07777);
+	if (f->fd < 0)
+		return fail_errno("creating a file without a name");
+	file_target(f, &t);
+	return finish_creation(f, &t, dir->fd, mode, owner, ret);
 }
 
 static enum err create_long(
@@ -124,6 +137,8 @@ static enum err create(
 
 	/* Before anything is made, so that a refusal by the KMS leaves nothing. */
 	TRY(file_keys_make(f));
+	if (!*t->name)
+		return create_unnamed(f, t, mode, owner, ret);
 	if (target_is_long(t)) {
 		tree_exclusive(t->v);
 		e = create_long(f, t, mode, owner, ret);
@@ -142,7 +157,8 @@ enum err vault_file_create(
 	struct target t;
 	enum err e;
 
-	TRY(target_change(o, TARGET_MAKE, &t));
+	TRY(target_of(o, TARGET_MAKE, &t));
+	TRY(writable_vault(t.v));
 	f = file_new(t.v, 1);
 	if (!f)
 		return err_fail(ERR_NO_MEMORY, "no memory for an open file");

@@ -182,19 +182,36 @@ static enum err lower_seek(struct vault_file *f, uint64_t index, int whence, uin
 	return ERR_OK;
 }
 
-/* Lower pages and chunks do not coincide: the lower answer is where to look, the chunk itself decides. */
+/*
+ * Chunk @index has bytes of the kind that is looked for. Lower pages and chunks do not coincide, so where it has both kinds its content
+ * decides: zeros are a hole. One that is lower data from end to end is data, zeros or not, for both questions.
+ */
+static enum err is_wanted(struct vault_file *f, struct scratch *s, uint64_t index, int whence, int *ret)
+{
+	uint64_t next;
+	int hole;
+
+	TRY(is_hole(f, s, index, &hole));
+	if (hole && whence == SEEK_DATA) {
+		TRY(lower_seek(f, index, SEEK_HOLE, &next));
+		hole = next == index;
+	}
+	*ret = hole == (whence == SEEK_HOLE);
+	return ERR_OK;
+}
+
 static enum err seek_holes(struct vault_file *f, struct scratch *s, uint64_t index, int whence, uint64_t *ret)
 {
 	uint64_t chunks = (f->size + CHUNK_SIZE - 1) / CHUNK_SIZE;
 
 	for (;; index++) {
-		int hole;
+		int found;
 
 		TRY(lower_seek(f, index, whence, &index));
 		if (index >= chunks)
 			break;
-		TRY(is_hole(f, s, index, &hole));
-		if (hole == (whence == SEEK_HOLE))
+		TRY(is_wanted(f, s, index, whence, &found));
+		if (found)
 			break;
 	}
 	*ret = index < chunks ? index : UINT64_MAX;

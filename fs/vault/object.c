@@ -69,12 +69,16 @@ static int counts_ours(const struct vault *v, const struct stat *st)
 
 void stat_to_plain(const struct vault *v, struct stat *st)
 {
-	if (S_ISREG(st->st_mode))
+	if (S_ISREG(st->st_mode)) {
 		st->st_size = (off_t)chunk_plain_size((uint64_t)st->st_size, v->desc.header_length, NULL);
-	else if (S_ISLNK(st->st_mode))
+		/* The header takes room even while it is still to be written; to archivers no blocks at all mean no data. */
+		if (st->st_blocks == 0)
+			st->st_blocks = (blkcnt_t)(v->desc.header_length + 511) / 512;
+	} else if (S_ISLNK(st->st_mode)) {
 		st->st_size = (off_t)name_target_size((uint64_t)st->st_size);
-	else if (counts_ours(v, st))
+	} else if (counts_ours(v, st)) {
 		st->st_nlink--;
+	}
 }
 
 enum err target_stat(const struct target *t, struct stat *ret)
@@ -107,24 +111,23 @@ enum err vault_stat(struct vault_object o, struct stat *ret)
 }
 
 /* Linux gives what is made in a set-group-ID directory that directory's group. */
-static int inherits_group(const struct target *t, int *ret)
+static int inherits_group(const struct lower *l, int dir, int *ret)
 {
 	struct stat st;
 
-	if (t->l->fstat(t->l, t->fd, &st) != 0)
+	if (l->fstat(l, dir, &st) != 0)
 		return -1;
 	*ret = (st.st_mode & S_ISGID) != 0;
 	return 0;
 }
 
-enum err target_own(const struct target *t, struct vault_owner owner, mode_t mode)
+enum err target_own(const struct target *t, int dir, struct vault_owner owner, mode_t mode)
 {
 	int inherits;
 
-	assert(*t->name);
 	if (!owner.set || (owner.uid == geteuid() && owner.gid == getegid()))
 		return ERR_OK;
-	if (inherits_group(t, &inherits) != 0 ||
+	if (inherits_group(t->l, dir, &inherits) != 0 ||
 		t->l->fchownat(t->l, t->fd, t->name, owner.uid, inherits ? (gid_t)-1 : owner.gid, t->at) != 0)
 		return fail_errno("giving a new entry to its owner");
 	if (S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) && t->l->fchmodat(t->l, t->fd, t->name, mode & 07777) != 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/vault/pin.h"
-#include "fs/vault/vault_internal.h"
+#include "fs/vault/file_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -52,23 +52,35 @@ static enum err pin_add(struct vault *v, int pin)
 	return failed ? err_fail(ERR_NO_MEMORY, "no memory for a pinned inode") : ERR_OK;
 }
 
-enum err vault_pin(struct vault_object o, int *ret_pin)
+static enum err register_pin(struct vault *v, int fd, int *ret_pin)
 {
-	struct target t;
-	enum err e;
-	int fd;
-
-	TRY(target_of(o, TARGET_FIND, &t));
-	fd = *t.name ? t.l->openat(t.l, t.fd, t.name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0) : t.l->dup(t.l, t.fd);
 	if (fd < 0)
 		return fail_errno("pinning an inode");
-	e = pin_add(t.v, fd);
+	enum err e = pin_add(v, fd);
 	if (e != ERR_OK) {
-		t.l->close(t.l, fd);
+		v->lower->close(v->lower, fd);
 		return e;
 	}
 	*ret_pin = fd;
 	return ERR_OK;
+}
+
+enum err vault_pin(struct vault_object o, int *ret_pin)
+{
+	struct target t;
+
+	TRY(target_of(o, TARGET_FIND, &t));
+	int fd = *t.name ? t.l->openat(t.l, t.fd, t.name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0) : t.l->dup(t.l, t.fd);
+	return register_pin(t.v, fd, ret_pin);
+}
+
+enum err vault_file_pin(struct vault_file *f, int *ret_pin)
+{
+	const struct lower *l = f->v->lower;
+	char path[FD_PATH_SIZE];
+
+	fd_path(f->fd, path);
+	return register_pin(f->v, l->openat(l, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0), ret_pin);
 }
 
 void vault_unpin(struct vault *v, int pin)

@@ -152,6 +152,8 @@ enum err vault_removexattr(struct vault_object o, const char *name);
 
 /** O_PATH descriptor of the inode, for objects whose name goes away while they are in use. Close with vault_unpin(). */
 enum err vault_pin(struct vault_object o, int *ret_pin);
+/** The same for an open file. */
+enum err vault_file_pin(struct vault_file *f, int *ret_pin);
 void vault_unpin(struct vault *v, int pin);
 
 /** fsync of a directory: entries, and the ids of directories made in it since. */
@@ -191,7 +193,7 @@ enum err vault_list_stat(struct vault_list *l, struct stat *ret);
  */
 enum err vault_file_open(struct vault *v, struct vault_object o, int writable, struct vault_file **ret);
 
-/** Create and open (exclusively): ERR_SYSTEM/EEXIST. A bucket key is acquired here, so a KMS refusal is create's error; the header goes out with the first write or with the close. */
+/** Create and open (exclusively): ERR_SYSTEM/EEXIST. In the form of a directory itself, a file without a name (O_TMPFILE) in it, which vault_link() of its pin can name: ERR_SYSTEM/EOPNOTSUPP where the lower tree has no such. A bucket key is acquired here, so a KMS refusal is create's error; the header goes out with the first write or with the close. */
 enum err vault_file_create(
 	struct vault_object o, mode_t mode, struct vault_owner owner, struct vault_file **ret, struct stat *ret_stat);
 

@@ -108,8 +108,8 @@ void target_path(const struct target *t, char out[TARGET_PATH_SIZE]);
 void fd_path(int fd, char out[FD_PATH_SIZE]);
 /** Sizes of the lower tree become sizes of the plaintext, and the top loses the link that only we have. */
 void stat_to_plain(const struct vault *v, struct stat *st);
-/** Give what was just made to its owner. @mode: to put back set-ID bits that a change of owner clears. */
-enum err target_own(const struct target *t, struct vault_owner owner, mode_t mode);
+/** Give what was just made in directory @dir to its owner. @mode: to put back set-ID bits that a change of owner clears. */
+enum err target_own(const struct target *t, int dir, struct vault_owner owner, mode_t mode);
 
 static inline int target_is_long(const struct target *t)
 {

@@ -144,7 +144,8 @@ enum err vault_file_create(
 	struct stat st;
 
 	plain_at(o, &at);
-	int fd = openat(at.fd, at.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	int fd = at.name[0] ? openat(at.fd, at.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+			    : openat(at.fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
 	if (fd < 0)
 		return plain_failed("create");
 	enum err e = plain_own(fd, "", owner, AT_EMPTY_PATH);
@@ -156,6 +157,18 @@ enum err vault_file_create(
 	}
 	*ret_stat = st;
 	return file_new(fd, 1, ret);
+}
+
+enum err vault_file_pin(struct vault_file *f, int *ret_pin)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd);
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return plain_failed("open");
+	*ret_pin = fd;
+	return ERR_OK;
 }
 
 int vault_file_writable(const struct vault_file *f)

@@ -290,7 +290,7 @@ static void test_a_file_that_was_never_written_gets_its_header(void **state)
 				 (struct vault_owner){.set = 0}, &file, &st),
 		ERR_OK);
 	vault_dir_release(root);
-	handle_file_adopt(s.c, node_enter(s.nodes, node_root(s.nodes), "f", 1, &st), file);
+	handle_file_adopt(s.c, node_enter(s.nodes, node_root(s.nodes), "f", 1, &st), file, -1);
 	vault_fixture_lower_path(&s.x, "f", path);
 	assert_int_equal(stat(path, &lower), 0);
 	assert_int_equal(lower.st_size, 0);
