@@ -4,12 +4,18 @@ import os
 import pickle
 import traceback
 
+import pytest
+
 USER, OTHER = 65534, 12345  # two ordinary users, each in the group of the same number and in no other
+IS_ROOT = os.geteuid() == 0
+MOUNT_OPTIONS = ["-o", "allow_other"] if IS_ROOT else []  # lets them in
+
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root to become somebody else")
 
 
 def become(uid):
     """Root stays root when @uid is 0; there is no way back."""
-    if uid and os.geteuid() == 0:
+    if uid and IS_ROOT:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)

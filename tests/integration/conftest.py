@@ -221,12 +221,12 @@ def mounted(kms_box):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A mounted vault for all tests of a module; each works in a folder of its own (`folder`)."""
+def shared(tmp_path_factory, request):
+    """A mounted vault for all tests of a module (its MOUNT_OPTIONS, if any); each works in a folder of its own (`folder`)."""
     box = Box(tmp_path_factory.mktemp("shared"))
     try:
         box.make_keystore()
-        yield Mounted(box)
+        yield Mounted(box, *getattr(request.module, "MOUNT_OPTIONS", ()))
     finally:
         box.close()
 
