@@ -9,7 +9,7 @@
 #include "kms/engine/internal.h"
 #include "kms/engine/operations.h"
 
-enum { AUDITED_TEXT_MAX = 8192 };
+enum { AUDITED_TEXT_MAX = 8192, AUDITED_LIST_MAX = 64 };
 
 #define EVENT_SOURCE "kms.amazonaws.com"
 
@@ -30,20 +30,62 @@ static int context_fits(const json_t *context)
 	return bytes <= CONTEXT_BYTES_MAX;
 }
 
+static int text_fits(const json_t *value)
+{
+	return json_is_string(value) && json_string_length(value) <= AUDITED_TEXT_MAX;
+}
+
+/* Tags, and words of all kinds. */
+static int list_fits(const json_t *list)
+{
+	json_t *item, *value;
+	const char *name;
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) > AUDITED_LIST_MAX)
+		return 0;
+	json_array_foreach ((json_t *)list, i, item) {
+		if (!json_is_object(item) && !text_fits(item))
+			return 0;
+		json_object_foreach (item, name, value) {
+			if (!text_fits(value))
+				return 0;
+		}
+	}
+	return 1;
+}
+
+/* The constraints of a grant: encryption contexts. */
+static int structure_fits(const json_t *structure)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)structure, name, value) {
+		if (!json_is_object(value) || !context_fits(value))
+			return 0;
+	}
+	return json_is_object(structure) && json_object_size(structure) <= 2;
+}
+
 /* A request may be refused for a member of the wrong type or size: such a value is left out, whatever it holds. */
 static int fits_record(const struct member *m, const json_t *value)
 {
 	switch (m->type) {
 	case MEMBER_STRING:
-		return json_is_string(value) && json_string_length(value) <= AUDITED_TEXT_MAX;
+		return text_fits(value);
 	case MEMBER_INTEGER:
 		return json_is_integer(value);
 	case MEMBER_BOOLEAN:
 		return json_is_boolean(value);
 	case MEMBER_MAP:
 		return json_is_object(value) && context_fits(value);
-	case MEMBER_TAGS:
-		return json_is_array(value) && json_array_size(value) <= 64;
+	case MEMBER_TIMESTAMP:
+		return json_is_number(value);
+	case MEMBER_LIST:
+		return list_fits(value);
+	case MEMBER_STRUCTURE:
+		return structure_fits(value);
 	default:
 		return 0;
 	}

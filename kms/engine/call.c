@@ -107,9 +107,10 @@ static enum err admit(struct call *call)
 {
 	if (call->op == NULL)
 		return err_fail(ERR_KMS_UNKNOWN_OPERATION, "Unknown operation");
+	TRY(validate_request(call->op->members, call->request));
 	if (call->op->handle == NULL)
 		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "%s is not supported by this KMS.", call->op->name);
-	return validate_request(call->op->members, call->request);
+	return ERR_OK;
 }
 
 static enum err run(struct call *call, int *ret_audited)

@@ -401,7 +401,8 @@ static void limits_of_members(void **state)
 		"less than or equal to 100",
 		"ListAliases", "{'Limit':101}");
 	keystore_fails(k, ERR_KMS_VALIDATION,
-		"1 validation error detected: Value at 'grantTokens' failed to satisfy constraint: Member must have "
+		"1 validation error detected: Value '[1, 2, 3, 4, 5, 6, 7, 8, 9, a, b]' at 'grantTokens' failed to "
+		"satisfy constraint: Member must have "
 		"length "
 		"less than or equal to 10",
 		"DescribeKey", "{'KeyId':'x','GrantTokens':['1','2','3','4','5','6','7','8','9','a','b']}");
@@ -422,7 +423,6 @@ static void limits_of_members(void **state)
 		"CreateKey", "{'Tags':[{'TagKey':'x'}]}");
 	keystore_fails(k, ERR_KMS_VALIDATION, NULL, "UpdateKeyDescription", "{'KeyId':'x'}");
 	keystore_fails(k, ERR_KMS_UNKNOWN_OPERATION, NULL, "NoSuchOperation", "{}");
-	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, "Sign is not supported by this KMS.", "Sign", "{}");
 }
 
 int main(void)
