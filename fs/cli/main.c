@@ -32,6 +32,8 @@ int main(int argc, char **argv)
 {
 	/* A closed pipe or connection is an error to report, not a reason to die without wiping. */
 	signal(SIGPIPE, SIG_IGN);
+	/* Beyond `ulimit -f` a write fails instead, which the keystore and the vault can take. */
+	signal(SIGXFSZ, SIG_IGN);
 	secret_install_json_allocator();
 	if (argc >= 2 && is_one_of(argv[1], "--version", "-V")) {
 		puts("signetfs " SIGNETFS_VERSION);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -37,6 +38,7 @@ enum err mount_signals(int *ret_fd)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return err_system("cannot block signals");
 	int fd = signalfd(-1, &set, SFD_CLOEXEC);
@@ -154,8 +156,20 @@ static enum err start_expiry(struct mount *m)
 	return vault_descriptor(a->vault) ? page_expiry_new(&config, &a->expiry) : ERR_OK;
 }
 
+/* Whose files these are has a limit of their own, which the kernel applies; that of the shell which mounted is not meant for them. */
+static void lift_file_size_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_FSIZE, &limit);
+	}
+}
+
 static enum err start(struct mount *m, struct vault *vault)
 {
+	lift_file_size_limit();
 	m->finished_fd = eventfd(0, EFD_CLOEXEC);
 	if (m->finished_fd < 0)
 		return err_system("eventfd");

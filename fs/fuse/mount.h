@@ -50,7 +50,7 @@ struct mount_info {
 enum err mount_what(const char *mount_point, struct mount_info *ret);
 
 /**
- * Block SIGTERM, SIGINT and SIGHUP in this and all later threads; the descriptor becomes readable when one arrives. SIGPIPE is ignored.
+ * Block SIGTERM, SIGINT and SIGHUP in this and all later threads; the descriptor becomes readable when one arrives. SIGPIPE and SIGXFSZ are ignored.
  * A mount unmounts at the first and gives up waiting at the second.
  */
 enum err mount_signals(int *ret_fd);

@@ -2,6 +2,7 @@
 #include "fs/fuse/adapter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include "fs/fuse/channel.h"
 
 /* ENOSYS tells the kernel to keep no handle: one request less to open a file, one less to close it. */
@@ -56,19 +57,31 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	fuse_reply_buf(req, buf, len);
 }
 
+/*
+ * A direct write to a file opened with O_SYNC or O_DSYNC. The kernel follows up with an FSYNC unless the write is asynchronous (libaio,
+ * io_uring), and then this reply is all that its completion waits for. What is buffered always gets the FSYNC.
+ */
+static enum err make_durable(struct vault_file *file, const struct fuse_file_info *fi)
+{
+	if (fi->writepage || !(fi->flags & O_DSYNC))
+		return ERR_OK;
+	return vault_file_sync(file, (fi->flags & O_SYNC) != O_SYNC);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct adapter *a = adapter_of(req);
 	struct node *n = adapter_node(a, ino);
 	struct vault_file *file;
 
-	(void)fi;
 	enum err e = handle_file(a->handles, n, 1, &file);
 	if (e == ERR_OK) {
 		if (channel_kills_privileges())
 			e = adapter_kill_privileges(a, n, file);
 		if (e == ERR_OK)
 			e = vault_file_write(file, (uint64_t)off, buf, size);
+		if (e == ERR_OK)
+			e = make_durable(file, fi);
 		page_expiry_note(a->expiry, n, file);
 		handle_file_done(a->handles, n, e == ERR_OK);
 	}

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import needs_fuse
+from conftest import SIGNETFS, Mounted, needs_fuse
 from twin import check_data_map, data_map
 
 pytestmark = needs_fuse
@@ -78,3 +78,38 @@ def test_sparse_copies_of_a_file_that_is_still_being_written(folder, fd):
         with open(folder + copy, "rb") as f:
             assert f.read() == content
             check_data_map(f.fileno(), content)
+
+
+# ---- Limits of size ----
+
+def mount_under_limit(box, limit):
+    vault, point = box.make_vault(), box.path("clear")
+    os.mkdir(point)
+    done = subprocess.run(["sh", "-c", f"ulimit {limit}; exec {SIGNETFS} mount {vault} {point}"], env=box.env, cwd=box.home,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert done.returncode == 0, done.stdout
+    box.mounts.append(point)
+    return Mounted(box, vault=vault, point=point)
+
+
+def test_soft_file_size_limit_of_the_mounting_shell_is_not_the_mounts(kms_box):
+    m = mount_under_limit(kms_box, "-S -f 100")
+    with open(m.path("file"), "wb") as f:
+        f.write(b"x" * 500_000)
+    m.remount()
+    assert os.stat(m.path("file")).st_size == 500_000
+
+
+def test_hard_file_size_limit_of_the_mounting_shell_is_an_error_and_not_the_end(kms_box):
+    m = mount_under_limit(kms_box, "-f 100")  # 512-byte blocks in sh
+    fd = os.open(m.path("file"), os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"x" * 20_000)
+    os.fsync(fd)
+    os.pwrite(fd, b"y" * 500_000, 20_000)
+    with pytest.raises(OSError) as caught:
+        os.fsync(fd)
+    assert caught.value.errno == errno.EFBIG
+    os.close(fd)
+    m.remount()
+    with open(m.path("file"), "rb") as f:
+        assert f.read(20_000) == b"x" * 20_000
