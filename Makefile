@@ -83,9 +83,14 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(SUPPORT) $(ARCHIVE)
 
 # The benchmark's pass-through: the adapter over a plain directory (tests/bench/*.c replaces fs/vault), no cryptography.
 PASSTHROUGH := $(O)/tests/bench/passthrough
-$(PASSTHROUGH): $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c)) $(ARCHIVE)
+$(PASSTHROUGH): $(patsubst %.c,$(O)/%.o,$(filter-out tests/bench/kms_%.c,$(wildcard tests/bench/*.c))) $(ARCHIVE)
 	@printf '  LINK  %s\n' $@
 	@$(CC) $(SIGNETFS_LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE) $(PKG_LIBS)
+
+# Programs of one file each: load on a KMS.
+$(O)/tests/bench/kms_%: $(O)/tests/bench/kms_%.o $(ARCHIVE)
+	@printf '  LINK  %s\n' $@
+	@$(CC) $(SIGNETFS_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 .PHONY: objs
 objs: $(OBJECTS) ## compile only, no link (ROOMS="kms/base fs/vault" for some rooms)

@@ -39,6 +39,7 @@ enum err {
 	ERR_VAULT = -17,       /* the vault's own records are damaged or it is not a vault */
 	ERR_MOUNT_POINT = -18, /* the mount point is unusable */
 	ERR_CLOSED = -19,      /* the peer hung up */
+	ERR_STALE = -20,       /* what this rests on has changed meanwhile: begin anew */
 
 	/* The KMS as seen by a client, besides the exceptions below. */
 	ERR_KMS_UNREACHABLE = -30,  /* after the retry budget is spent */

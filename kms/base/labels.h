@@ -34,5 +34,7 @@
 /* inside the KMS: from the keystore secret: marker and token authentication */
 #define LABEL_KMS_TOKENS      "signetfs/1/kms-tokens"
 #define LABEL_KMS_BLOB_HEADER "signetfs/1/kms-header-tag" /* authenticates the header of a ciphertext blob */
+#define LABEL_KMS_TRAIL       "signetfs/1/kms-trail-record"
+#define LABEL_KMS_TRAIL_HEAD  "signetfs/1/kms-trail-head"
 
 #endif

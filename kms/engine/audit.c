@@ -5,6 +5,7 @@
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/engine/audit.h"
+#include "kms/engine/audit_chain.h"
 #include "kms/engine/context.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/operations.h"
@@ -247,7 +248,7 @@ enum err audit_write(struct call *call, enum err error, const char *message)
 	struct store_audit row;
 
 	TRY(call_row(call, error, message, &row, &text));
-	return store_audit_insert(call->engine->store, &row);
+	return audit_chain_append_one(call->engine, &row);
 }
 
 /* ---- What the service does of itself ---- */
@@ -273,7 +274,29 @@ enum err audit_service_event(struct engine *engine, uint64_t now, const char *ev
 		return ERR_NO_MEMORY;
 	row = (struct store_audit){
 		.time = now, .account = key->account, .key_arn = arn, .operation = event, .record = text};
-	return store_audit_insert(engine->store, &row);
+	return audit_chain_append_one(engine, &row);
+}
+
+enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count)
+{
+	char *text __attribute__((cleanup(text_auto))) = NULL;
+	json_t *record AUTO_JSON = NULL;
+	struct store_audit row = {.time = engine->clock->wall(engine->clock),
+		.account = ENGINE_DEFAULT_ACCOUNT,
+		.operation = "DeleteAuditRecords"};
+
+	record = json_pack(
+		"{s:s, s:{s:s, s:s}, s:o?, s:s, s:s, s:s, s:s, s:n, s:n, s:o?, s:b, s:s, s:s, s:{s:I, s:o?}}",
+		"eventVersion", "1.09", "userIdentity", "accountId", row.account, "invokedBy", "AWS Internal",
+		"eventTime", event_time(row.time), "eventSource", EVENT_SOURCE, "eventName", row.operation, "awsRegion",
+		engine->region, "sourceIPAddress", "AWS Internal", "requestParameters", "responseElements", "eventID",
+		new_event_id(), "readOnly", 0, "eventType", "AwsServiceEvent", "recipientAccountId", row.account,
+		"serviceEventDetails", "count", (json_int_t)count, "olderThan", event_time(before));
+	text = record != NULL ? json_text(record, &(size_t){0}) : NULL;
+	if (text == NULL)
+		return ERR_NO_MEMORY;
+	row.record = text;
+	return audit_chain_append_one(engine, &row);
 }
 
 /* ---- Access keys ---- */
@@ -334,13 +357,14 @@ enum err audit_access_key(struct engine *engine, const struct audit_access_key *
 		.operation = what->event,
 		.error = what->exception,
 		.record = text};
-	return store_audit_insert(engine->store, &row);
+	return audit_chain_append_one(engine, &row);
 }
 
 /* ---- Group commit ---- */
 
 struct waiting {
-	const struct store_audit *row;
+	struct store_audit *row;
+	uint64_t generation;
 	struct waiting *next;
 	int done;
 	enum err result;
@@ -375,18 +399,29 @@ void audit_queue_free(struct audit_queue *queue)
 	free(queue);
 }
 
-static enum err write_batch(struct store *store, const struct waiting *batch)
+/* Under the keystore's write lock nothing can change between the look at the generation and the commit. */
+static enum err write_batch(struct engine *engine, struct waiting *batch)
 {
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
+	struct audit_chain chain;
+	uint64_t generation;
 
-	TRY(store_txn_begin(store, &txn));
-	for (; batch != NULL; batch = batch->next)
-		TRY(store_audit_insert(store, batch->row));
+	TRY(store_txn_begin(engine->store, &txn));
+	TRY(store_generation_read(engine->store, &generation));
+	TRY(audit_chain_open(engine, &chain));
+	for (; batch != NULL; batch = batch->next) {
+		batch->result = batch->generation == generation || batch->generation == AUDIT_ANY_GENERATION
+					? ERR_OK
+					: ERR_STALE;
+		if (batch->result == ERR_OK)
+			TRY(audit_chain_append(&chain, batch->row));
+	}
+	TRY(audit_chain_close(&chain));
 	return store_txn_commit(&txn);
 }
 
 /* Called and left with the lock held. */
-static void lead(struct audit_queue *queue, struct store *store)
+static void lead(struct audit_queue *queue, struct engine *engine)
 {
 	struct waiting *batch = queue->head, *next;
 	enum err e;
@@ -395,20 +430,22 @@ static void lead(struct audit_queue *queue, struct store *store)
 	queue->tail = &queue->head;
 	queue->leading = 1;
 	pthread_mutex_unlock(&queue->lock);
-	e = write_batch(store, batch);
+	e = write_batch(engine, batch);
 	pthread_mutex_lock(&queue->lock);
 	queue->leading = 0;
 	for (; batch != NULL; batch = next) {
 		next = batch->next; /* its owner may return once it is done */
-		batch->result = e;
+		if (e != ERR_OK)
+			batch->result = e;
 		batch->done = 1;
 	}
 	pthread_cond_broadcast(&queue->changed);
 }
 
-static enum err enqueue_and_wait(struct audit_queue *queue, struct store *store, const struct store_audit *row)
+static enum err enqueue_and_wait(struct engine *engine, struct store_audit *row, uint64_t generation)
 {
-	struct waiting w = {.row = row};
+	struct waiting w = {.row = row, .generation = generation};
+	struct audit_queue *queue = engine->audit;
 
 	pthread_mutex_lock(&queue->lock);
 	/* Both addresses leave the queue before this function returns: it waits until the entry is done. */
@@ -420,11 +457,11 @@ static enum err enqueue_and_wait(struct audit_queue *queue, struct store *store,
 		if (queue->leading)
 			pthread_cond_wait(&queue->changed, &queue->lock);
 		else
-			lead(queue, store);
+			lead(queue, engine);
 	}
 	pthread_mutex_unlock(&queue->lock);
-	return w.result == ERR_OK
-		       ? ERR_OK
+	return w.result == ERR_OK || w.result == ERR_STALE
+		       ? w.result
 		       : err_fail(w.result, "the audit record could not be written, so the request was refused");
 }
 
@@ -434,5 +471,5 @@ enum err audit_append(struct call *call, enum err error, const char *message)
 	struct store_audit row;
 
 	TRY(call_row(call, error, message, &row, &text));
-	return enqueue_and_wait(call->engine->audit, call->engine->store, &row);
+	return enqueue_and_wait(call->engine, &row, call->generation);
 }

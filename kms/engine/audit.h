@@ -14,6 +14,9 @@
 struct call;
 struct engine;
 
+/** The generation of a call that rests on nothing that could have changed, or that held the keystore's lock. */
+#define AUDIT_ANY_GENERATION UINT64_MAX
+
 struct audit_queue;
 struct audit_queue *audit_queue_new(void);
 void audit_queue_free(struct audit_queue *queue);
@@ -23,12 +26,16 @@ enum err audit_write(struct call *call, enum err error, const char *message);
 
 /**
  * Write the call's record durably, outside any transaction. Callers that arrive while one is being written share the next
- * commit: the first of them writes for all.
+ * commit: the first of them writes for all. ERR_STALE: the keystore has changed since the call began, so the answer may be wrong;
+ * nothing was written.
  */
 enum err audit_append(struct call *call, enum err error, const char *message);
 
 /** Record what the service did of itself ("RotateKey", "DeleteKey", "CreateKey"), inside a transaction. */
 enum err audit_service_event(struct engine *engine, uint64_t now, const char *event, const struct store_key *key);
+
+/** Record that @count records older than @before were removed, inside a transaction. */
+enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count);
 
 /** An access key was made, deleted, or refused: IAM's events, for CloudTrail files access keys under that service. */
 struct audit_access_key {

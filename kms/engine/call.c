@@ -113,11 +113,15 @@ static enum err admit(struct call *call)
 	return ERR_OK;
 }
 
-static enum err run(struct call *call, int *ret_audited)
+/*
+ * What changes nothing needs no transaction: it rests on rows that may be remembered, and its record is written only if they
+ * still hold then. @locked: take the keystore's lock all the same, since they did not hold several times.
+ */
+static enum err run(struct call *call, int locked, int *ret_audited)
 {
 	*ret_audited = 0;
 	TRY(admit(call));
-	if (!(call->op->flags & OP_CHANGES))
+	if (!(call->op->flags & OP_CHANGES) && !locked)
 		return act(call);
 	TRY(act_in_transaction(call));
 	*ret_audited = 1;
@@ -148,21 +152,24 @@ static void fail(struct call *call, enum err e, struct engine_reply *reply)
 	call->body = NULL;
 }
 
-static void finish(struct call *call, enum err e, int audited, struct engine_reply *reply)
+/* ERR_STALE: nothing of this attempt counts. */
+static enum err finish(struct call *call, enum err e, int audited, struct engine_reply *reply)
 {
 	if (e != ERR_OK)
 		fail(call, e, reply);
 	if (!audited) {
 		enum err a = audit_append(call, reply->error, reply->message);
 
+		if (a == ERR_STALE)
+			return a;
 		/* No cryptographic answer without a record. A refusal stays one; that it went unrecorded is reported. */
 		if (a != ERR_OK && reply->error == ERR_OK)
 			fail(call, a, reply);
 		else if (a != ERR_OK)
 			report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, err_text(a));
 	}
-	reply->body = call->body;
-	json_decref(call->additional);
+	reply->body = STEAL(call->body);
+	return ERR_OK;
 }
 
 /* A caller must not be able to keep its call out of the audit trail by what it sends. */
@@ -184,24 +191,56 @@ static struct call call_of(struct engine *engine, const struct engine_caller *ca
 		.region = caller->region[0] != '\0' ? caller->region : engine->region,
 		.op = operations_find(operation),
 		.operation = operation,
-		.now = engine->clock->wall(engine->clock)};
+		.now = engine->clock->wall(engine->clock),
+		.generation = store_generation(engine->store)};
+}
+
+/* Who signed with an access key that another process has deleted meanwhile is nobody any more. */
+static enum err check_caller_stands(struct engine *engine, const struct engine_caller *caller)
+{
+	int lasting = names_starts_with(caller->access_key_id, "AKIA"); /* temporary credentials end by themselves */
+	struct store_access_key key;
+	enum err e = lasting ? store_access_key_find(engine->store, caller->access_key_id, &key) : ERR_OK;
+
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && lasting && strcmp(key.arn, caller->arn) != 0))
+		return err_fail(ERR_KMS_UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.");
+	return e;
+}
+
+enum { ATTEMPTS_WITHOUT_LOCK = 3 };
+
+static enum err attempt_call(struct engine *engine, const struct engine_caller *who, const char *operation,
+	const json_t *request, int attempt, struct engine_reply *reply)
+{
+	struct call call = call_of(engine, who, operation);
+	int audited = 0;
+	enum err e = attempt > 0 ? check_caller_stands(engine, who) : ERR_OK;
+
+	random_uuid_text(reply->request_id);
+	call.request_id = reply->request_id;
+	call.request = request;
+	if (attempt >= ATTEMPTS_WITHOUT_LOCK)
+		call.generation = AUDIT_ANY_GENERATION;
+	if (e == ERR_OK)
+		e = run(&call, attempt >= ATTEMPTS_WITHOUT_LOCK, &audited);
+	e = finish(&call, e, audited, reply);
+	json_decref(call.body);
+	json_decref(call.additional);
+	return e;
 }
 
 void engine_call(struct engine *engine, const struct engine_caller *caller, const char *operation,
 	const json_t *request, struct engine_reply *ret_reply)
 {
 	const struct engine_caller who = fit_for_record(caller);
-	struct call call = call_of(engine, &who, operation);
-	struct engine_reply reply = {.error = ERR_OK};
-	int audited;
-	enum err e;
+	enum err e = ERR_STALE;
 
-	random_uuid_text(reply.request_id);
-	call.request_id = reply.request_id;
-	call.request = request;
-	e = run(&call, &audited);
-	finish(&call, e, audited, &reply);
-	*ret_reply = reply;
+	for (int attempt = 0; e == ERR_STALE; attempt++) {
+		struct engine_reply reply = {.error = ERR_OK};
+
+		e = attempt_call(engine, &who, operation, request, attempt, &reply);
+		*ret_reply = reply;
+	}
 }
 
 void engine_audit_refusal(struct engine *engine, const struct engine_caller *caller, const char *operation,
@@ -214,6 +253,7 @@ void engine_audit_refusal(struct engine *engine, const struct engine_caller *cal
 	snprintf(text, sizeof(text), "%s", message);
 	encode_utf8_repair(text);
 	call.request_id = request_id;
+	call.generation = AUDIT_ANY_GENERATION;
 	if (audit_append(&call, error, text) != ERR_OK)
 		report(engine->reporter, REPORT_ERROR, "KMS %s: a refused request went unrecorded", operation);
 }

@@ -7,6 +7,7 @@
 #include "kms/base/random.h"
 #include "kms/base/xaes.h"
 #include "kms/engine/audit.h"
+#include "kms/engine/audit_chain.h"
 #include "kms/engine/deletion.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
@@ -19,6 +20,7 @@
 enum { VERIFIER_SIZE = KEY_SIZE + SHA256_SIZE };
 
 #define CHECKPOINT_RETRY (60 * CLOCK_SECOND)
+enum { PRUNE_BATCH = 5000 };
 
 static enum err derive(const uint8_t key[KEY_SIZE], const uint8_t id[UUID_SIZE], const char *label, uint8_t *ret)
 {
@@ -40,16 +42,16 @@ static enum err make_verifier(const struct root_key *root, const uint8_t id[UUID
 	return verifier_sum(id, ret, ret + KEY_SIZE);
 }
 
-static struct sealed_subject secret_subject(const uint8_t id[UUID_SIZE])
+static struct sealed_subject secret_subject(const uint8_t id[UUID_SIZE], enum sealed_kind kind)
 {
-	return (struct sealed_subject){.kind = SEALED_KEYSTORE_SECRET, .keystore = id};
+	return (struct sealed_subject){.kind = kind, .keystore = id};
 }
 
 /* ---- Creating ---- */
 
 static enum err seal_secret(const struct root_key *root, const uint8_t id[UUID_SIZE], uint8_t *ret)
 {
-	struct sealed_subject subject = secret_subject(id);
+	struct sealed_subject subject = secret_subject(id, SEALED_KEYSTORE_SECRET);
 	struct cmk_key seal AUTO_WIPE, secret AUTO_WIPE;
 
 	TRY(derive(root->b, id, LABEL_KEYSTORE_SEAL, seal.b));
@@ -106,18 +108,51 @@ static enum err verify_root_key(struct engine *engine, const char *path, const s
 	return ERR_OK;
 }
 
-static enum err derive_secrets(struct engine *engine, const char *path, const struct root_key *root)
+static enum err open_secret(struct engine *engine, const char *path, enum sealed_kind kind, struct cmk_key *ret)
 {
-	struct sealed_subject subject = secret_subject(engine->id);
+	struct sealed_subject subject = secret_subject(engine->id, kind);
+	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD];
+
+	TRY(read_exact(engine, path, STORE_META_SECRET, sealed, sizeof(sealed)));
+	return material_open(engine->secrets->seal, &subject, sealed, sizeof(sealed), ret->b);
+}
+
+/*
+ * Give the audit trail its chain, once in a keystore's life: the secret is sealed anew as one of a keystore that has a chain, and
+ * nobody without the root key can make the older form again.
+ */
+static enum err begin_chain(struct engine *engine, const char *path)
+{
+	struct sealed_subject subject = secret_subject(engine->id, SEALED_KEYSTORE_SECRET_CHAINED);
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
 	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD];
 	struct cmk_key secret AUTO_WIPE;
+
+	TRY(store_txn_begin(engine->store, &txn));
+	if (open_secret(engine, path, SEALED_KEYSTORE_SECRET_CHAINED, &secret) == ERR_OK)
+		return ERR_OK; /* another process was first */
+	TRY(open_secret(engine, path, SEALED_KEYSTORE_SECRET, &secret));
+	TRY(material_seal(engine->secrets->seal, &subject, secret.b, sizeof(secret.b), sealed));
+	TRY(store_meta_put(engine->store, STORE_META_SECRET, sealed, sizeof(sealed)));
+	TRY(audit_chain_begin(engine));
+	return store_txn_commit(&txn);
+}
+
+static enum err derive_secrets(struct engine *engine, const char *path, const struct root_key *root)
+{
 	struct engine_secrets *s = engine->secrets;
+	struct cmk_key secret AUTO_WIPE;
+	int chained;
 
 	TRY(derive(root->b, engine->id, LABEL_KEYSTORE_SEAL, s->seal));
-	TRY(read_exact(engine, path, STORE_META_SECRET, sealed, sizeof(sealed)));
-	TRY(material_open(s->seal, &subject, sealed, sizeof(sealed), secret.b));
+	chained = open_secret(engine, path, SEALED_KEYSTORE_SECRET_CHAINED, &secret) == ERR_OK;
+	if (!chained)
+		TRY(open_secret(engine, path, SEALED_KEYSTORE_SECRET, &secret));
 	TRY(derive(secret.b, engine->id, LABEL_KMS_BLOB_HEADER, s->blob_header));
-	return derive(secret.b, engine->id, LABEL_KMS_TOKENS, s->marker);
+	TRY(derive(secret.b, engine->id, LABEL_KMS_TOKENS, s->marker));
+	TRY(derive(secret.b, engine->id, LABEL_KMS_TRAIL, s->trail));
+	TRY(derive(secret.b, engine->id, LABEL_KMS_TRAIL_HEAD, s->trail_head));
+	return chained ? ERR_OK : begin_chain(engine, path);
 }
 
 static enum err unlock(struct engine *engine, const struct engine_config *config)
@@ -146,6 +181,7 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 		return ERR_NO_MEMORY;
 	engine->clock = config->clock != NULL ? config->clock : clock_system();
 	engine->reporter = config->reporter;
+	engine->audit_retention = config->audit_retention;
 	engine->checkpoint_owed = 1;
 	snprintf(engine->region, sizeof(engine->region), "%s",
 		config->region != NULL && config->region[0] != '\0' ? config->region : ENGINE_DEFAULT_REGION);
@@ -200,6 +236,16 @@ static void pay_checkpoint(struct engine *engine)
 		engine->checkpoint_owed = 0;
 }
 
+/* In portions, so that the lock is not held for long. */
+static enum err prune_trail(struct engine *engine, uint64_t now)
+{
+	size_t n = engine->audit_retention != 0 && now > engine->audit_retention ? PRUNE_BATCH : 0;
+
+	while (n == PRUNE_BATCH)
+		TRY(audit_chain_prune(engine, now - engine->audit_retention, PRUNE_BATCH, &n));
+	return ERR_OK;
+}
+
 enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 {
 	uint64_t now = engine->clock->wall(engine->clock);
@@ -208,6 +254,7 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	TRY(deletion_run_due(engine, now));
 	material_cache_prune(engine);
 	pay_checkpoint(engine);
+	TRY(prune_trail(engine, now));
 	TRY(store_key_next_due(engine->store, ret_next_due));
 	/* What is overdue could not be done: a damaged row, or a deletion that the clock alone says is due. */
 	if ((engine->checkpoint_owed && *ret_next_due > now + CHECKPOINT_RETRY) || *ret_next_due <= now)

@@ -21,6 +21,7 @@ struct engine_config {
 	const char *keystore;            /* path of the SQLite file */
 	const struct root_key *root_key; /* NULL: ask nothing and fail; copied into locked memory */
 	const char *region;              /* for callers that name none; default "us-east-1" */
+	uint64_t audit_retention;        /* ns after which audit records are removed; 0: never */
 	const struct clock *clock;
 	const struct reporter *reporter;
 };
@@ -99,6 +100,34 @@ struct engine_audit_filter {
 /** Audit records as JSON text, newest last. The engine may not be used from @each; what it returns but ERR_OK ends the listing. */
 enum err engine_audit_list(struct engine *engine, const struct engine_audit_filter *filter,
 	enum err (*each)(void *context, const char *record), void *context);
+
+/* What is wrong with the trail: records @from … @to, which are numbers. */
+enum engine_trail_fault {
+	TRAIL_CHANGED,   /* is not what was written */
+	TRAIL_MISSING,   /* were removed */
+	TRAIL_FOREIGN,   /* stand behind the end: nobody who has the keys wrote them */
+	TRAIL_UNCERTAIN, /* cannot be verified, since what came before is missing */
+	TRAIL_HEAD, /* where the chain begins and ends is not what was written: removed records at either end would not show */
+	TRAIL_NO_ANCHOR /* is not the record that the anchor was taken of: this is another trail, or an earlier state of this one */
+};
+
+enum { ENGINE_ANCHOR_SIZE = 96 };
+
+struct engine_trail {
+	uint64_t verified;     /* records that are what was written */
+	uint64_t before_chain; /* records older than the chain: not protected */
+	int64_t first, last;   /* numbers of the chain's records; last < first: none */
+	size_t faults;
+	char anchor[ENGINE_ANCHOR_SIZE]; /* of the last record; "" when the head does not verify */
+};
+
+/**
+ * Verify the audit trail from its beginning to its end at this moment. @anchor (NULL: none) is one that an earlier call gave.
+ * Each fault is told to @each. ERR_USAGE: @anchor is none.
+ */
+enum err engine_audit_verify(struct engine *engine, const char *anchor,
+	void (*each)(void *context, enum engine_trail_fault fault, int64_t from, int64_t to), void *context,
+	struct engine_trail *ret);
 
 /** Periodic work: due rotations, due deletions. Gives when the next thing is due (wall clock ns; UINT64_MAX: never). The server calls it at start and then. */
 enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due);

@@ -21,6 +21,8 @@ struct engine_secrets {
 	uint8_t seal[KEY_SIZE];        /* from the root key: seals rows */
 	uint8_t blob_header[KEY_SIZE]; /* from the keystore secret: header tags of ciphertext blobs */
 	uint8_t marker[KEY_SIZE];      /* from the keystore secret: pagination markers */
+	uint8_t trail[KEY_SIZE];       /* from the keystore secret: chains audit records */
+	uint8_t trail_head[KEY_SIZE];  /* from the keystore secret: the chain's head */
 };
 
 struct material_cache;
@@ -35,6 +37,7 @@ struct engine {
 	struct engine_secrets *secrets;
 	struct material_cache *cache;
 	struct audit_queue *audit;
+	uint64_t audit_retention;
 	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */
 	size_t deletions_held;       /* how many the last run could not believe; used by the maintenance alone */
 };
@@ -52,6 +55,7 @@ struct call {
 	const char *operation;
 	const json_t *request;
 	uint64_t now;
+	uint64_t generation; /* of the keystore, before anything was looked up */
 	const char *request_id;
 
 	int has_key; /* the member that names a key was given and resolved into @key */

@@ -44,7 +44,8 @@ enum err managed_key_create(struct call *call, struct store_key *ret)
 
 	/* A caller who may do nothing in this account must not make keys in it by asking. */
 	TRY(authorize(call, call->op->name, NULL));
-	TRY(store_txn_begin(store, &txn));
+	if (!store_in_transaction(store))
+		TRY(store_txn_begin(store, &txn));
 	e = store_alias_find(store, call->caller->account, call->region, NAMES_SERVICE_ALIAS, &alias);
 	if (e == ERR_OK)
 		return store_key_find(store, call->region, alias.key_id, ret);
@@ -52,7 +53,8 @@ enum err managed_key_create(struct call *call, struct store_key *ret)
 		return e;
 	TRY(insert_key(call, &key));
 	TRY(audit_service_event(call->engine, call->now, "CreateKey", &key));
-	TRY(store_txn_commit(&txn));
+	if (txn.store != NULL)
+		TRY(store_txn_commit(&txn));
 	*ret = key;
 	return ERR_OK;
 }

@@ -20,7 +20,12 @@
 
 struct engine;
 
-enum sealed_kind { SEALED_KEYSTORE_SECRET = 1, SEALED_BACKING_KEY = 2, SEALED_ACCESS_KEY = 3 };
+enum sealed_kind {
+	SEALED_KEYSTORE_SECRET = 1, /* of a keystore whose audit trail has no chain yet */
+	SEALED_BACKING_KEY = 2,
+	SEALED_ACCESS_KEY = 3,
+	SEALED_KEYSTORE_SECRET_CHAINED = 4
+};
 
 /** What a sealed secret belongs to; ids that a kind has not are of length 0. */
 struct sealed_subject {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
 #include "kms/store/db.h"
 
 static enum err access_read(struct query *q, struct store_access_key *ret)
@@ -32,11 +33,17 @@ enum err store_access_key_insert(struct store *store, const struct store_access_
 enum err store_access_key_find(struct store *store, const char *id, struct store_access_key *ret)
 {
 	struct query q AUTO_QUERY = {0};
+	struct memo_key memo;
 
+	memo_key_init(store, SQL_ACCESS_FIND, (const void *[]){id}, (size_t[]){strlen(id)}, 1, &memo);
+	if (memo_get(store, &memo, ret, sizeof(*ret)))
+		return ERR_OK;
 	TRY(query_begin(store, SQL_ACCESS_FIND, &q));
 	query_bind_text(&q, 0, id);
 	TRY(query_one(&q));
-	return access_read(&q, ret);
+	TRY(access_read(&q, ret));
+	memo_put(store, &memo, ret, sizeof(*ret));
+	return ERR_OK;
 }
 
 enum err store_access_key_count(struct store *store, int64_t principal, size_t *ret)

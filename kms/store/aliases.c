@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
 #include "kms/store/db.h"
 
 static enum err alias_read(struct query *q, struct store_alias *ret)
@@ -40,11 +41,18 @@ enum err store_alias_find(
 	struct store *store, const char *account, const char *region, const char *name, struct store_alias *ret)
 {
 	struct query q AUTO_QUERY = {0};
+	struct memo_key memo;
 
+	memo_key_init(store, SQL_ALIAS_FIND, (const void *[]){account, region, name},
+		(size_t[]){strlen(account), strlen(region), strlen(name)}, 3, &memo);
+	if (memo_get(store, &memo, ret, sizeof(*ret)))
+		return ERR_OK;
 	TRY(query_begin(store, SQL_ALIAS_FIND, &q));
 	bind_name(&q, 0, account, region, name);
 	TRY(query_one(&q));
-	return alias_read(&q, ret);
+	TRY(alias_read(&q, ret));
+	memo_put(store, &memo, ret, sizeof(*ret));
+	return ERR_OK;
 }
 
 enum err store_alias_retarget(struct store *store, const struct store_alias *alias)

@@ -90,12 +90,19 @@ enum err store_backing_by_material(struct store *store, int64_t key, const char 
 enum err store_backing_find(struct store *store, int64_t key, const uint8_t id[UUID_SIZE], struct store_backing *ret)
 {
 	struct query q AUTO_QUERY = {0};
+	struct memo_key memo;
 
+	memo_key_init(
+		store, SQL_BACKING_FIND, (const void *[]){&key, id}, (size_t[]){sizeof(key), UUID_SIZE}, 2, &memo);
+	if (memo_get(store, &memo, ret, sizeof(*ret)))
+		return ERR_OK;
 	TRY(query_begin(store, SQL_BACKING_FIND, &q));
 	query_bind_int(&q, 0, key);
 	query_bind_blob(&q, 1, id, UUID_SIZE);
 	TRY(query_one(&q));
-	return backing_read(&q, ret);
+	TRY(backing_read(&q, ret));
+	memo_put(store, &memo, ret, sizeof(*ret));
+	return ERR_OK;
 }
 
 enum err store_backing_sealed(

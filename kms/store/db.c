@@ -125,10 +125,10 @@ void db_close(struct db *db)
 	db->handle = NULL;
 }
 
-/* Invariant 2. Statements that write outside a transaction are transactions of their own on the writing connection. */
+/* Invariant 2. */
 static struct db *db_for(struct store *store, enum sql which)
 {
-	return sql_writes(which) || store_in_transaction(store) ? &store->write : &store->read;
+	return sql_effect(which) != SQL_READS || store_in_transaction(store) ? &store->write : &store->read;
 }
 
 enum err query_begin(struct store *store, enum sql which, struct query *ret)
@@ -148,6 +148,11 @@ enum err query_begin(struct store *store, enum sql which, struct query *ret)
 		return e;
 	}
 	assert(!sqlite3_stmt_busy(db->statement[which]));
+	/* Invariant 4; a keystore that is being made has nobody to tell. */
+	if (sql_effect(which) == SQL_CHANGES) {
+		assert(store_in_transaction(store) || store->memo == NULL);
+		store->changed = 1;
+	}
 	*ret = (struct query){.db = db, .statement = db->statement[which], .rc = SQLITE_OK};
 	return ERR_OK;
 }

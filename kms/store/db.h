@@ -10,6 +10,7 @@
  *  1. A transaction is open on the writing connection exactly while `owner` is set, and its lock is held by that thread.
  *  2. A thread inside a transaction reads through the writing connection, so it sees its own changes.
  *  3. A statement is reset before its connection's lock is released (query_auto).
+ *  4. What changes the keystore runs in a transaction, so that it raises the generation.
  */
 
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 #include "kms/store/store.h"
+#include "kms/store/memo.h"
 #include "kms/store/sql.h"
 
 struct db {
@@ -28,6 +30,9 @@ struct db {
 struct store {
 	struct db write, read;
 	_Atomic(pthread_t *) owner; /* of the transaction: &txn_thread of the thread, or NULL */
+	int changed;                /* the transaction has changed something: the generation is to be raised */
+	_Atomic uint64_t generation;
+	struct memo *memo;
 	char *path;
 	uid_t owner_uid;
 	mode_t mode;

@@ -78,12 +78,19 @@ enum err store_key_insert(struct store *store, const struct store_key *k, const 
 enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret)
 {
 	struct query q AUTO_QUERY = {0};
+	struct memo_key memo;
 
+	memo_key_init(
+		store, SQL_KEY_FIND, (const void *[]){region, id}, (size_t[]){strlen(region), UUID_SIZE}, 2, &memo);
+	if (memo_get(store, &memo, ret, sizeof(*ret)))
+		return ERR_OK;
 	TRY(query_begin(store, SQL_KEY_FIND, &q));
 	query_bind_text(&q, 0, region);
 	query_bind_blob(&q, 1, id, UUID_SIZE);
 	TRY(query_one(&q));
-	return key_read(&q, ret);
+	TRY(key_read(&q, ret));
+	memo_put(store, &memo, ret, sizeof(*ret));
+	return ERR_OK;
 }
 
 enum err store_key_get(struct store *store, int64_t row, struct store_key *ret)

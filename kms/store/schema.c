@@ -109,6 +109,20 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 				     "CREATE TABLE key_usage (key INTEGER PRIMARY KEY REFERENCES keys (row) ON DELETE "
 				     "CASCADE, time INTEGER NOT NULL,"
 				     " operation TEXT NOT NULL, event_id TEXT NOT NULL, request_id TEXT NOT NULL);",
+	/*
+	 * The chain of the audit trail and its head, and the generation that every change raises. Row numbers are the chain's, so
+	 * AUTOINCREMENT, which costs a page a transaction, has no use any more.
+	 */
+	"CREATE TABLE trail (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, account TEXT NOT NULL, key_arn TEXT,"
+	" operation TEXT NOT NULL, error TEXT, record TEXT NOT NULL, chain BLOB);"
+	"INSERT INTO trail SELECT seq, time, account, key_arn, operation, error, record, NULL FROM audit ORDER BY seq;"
+	"DROP TABLE audit;"
+	"ALTER TABLE trail RENAME TO audit;"
+	"CREATE INDEX audit_by_time ON audit (time);"
+	"CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), base_seq INTEGER NOT NULL,"
+	" base_chain BLOB NOT NULL, last_seq INTEGER NOT NULL, last_chain BLOB NOT NULL, tag BLOB NOT NULL);"
+	"CREATE TABLE generation (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL);"
+	"INSERT INTO generation VALUES (1, 1);",
 };
 
 enum err schema_check(struct db *db, const char *path)

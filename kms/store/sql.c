@@ -23,12 +23,12 @@
 
 /* State numbers are those of enum key_state: 1 = Enabled, 3 = PendingDeletion. */
 static const struct {
-	int writes;
+	int effect; /* enum sql_effect: 0 reads, 1 changes, 2 notes */
 	const char *text;
 } statements[SQL_COUNT] = {
 	[SQL_META_GET] = {0, "SELECT value FROM meta WHERE name = ?"},
 	[SQL_META_SET] = {1, "INSERT INTO meta (name, value) VALUES (?, ?)"},
-	[SQL_META_REPLACE] = {1, "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"},
+	[SQL_META_REPLACE] = {2, "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"},
 	[SQL_KEY_INSERT] = {1,
 		"INSERT INTO keys (id, multi_region, account, region, manager, spec, usage, origin, created, "
 		"description, "
@@ -86,7 +86,7 @@ static const struct {
 		"INSERT INTO wrapping_keys (id, key, algorithm, expires, sealed) VALUES (?, ?, ?, ?, ?)"},
 	[SQL_WRAPPING_FIND] = {0, "SELECT algorithm, expires, sealed FROM wrapping_keys WHERE id = ? AND key = ?"},
 	[SQL_WRAPPING_EXPIRE] = {1, "DELETE FROM wrapping_keys WHERE expires <= ?"},
-	[SQL_USAGE_SET] = {1, "INSERT OR REPLACE INTO key_usage (key, time, operation, event_id, request_id) "
+	[SQL_USAGE_SET] = {2, "INSERT OR REPLACE INTO key_usage (key, time, operation, event_id, request_id) "
 			      "SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM keys WHERE row = ?1)"},
 	[SQL_USAGE_GET] = {0, "SELECT time, operation, event_id, request_id FROM key_usage WHERE key = ?"},
 	[SQL_ALIAS_INSERT] = {1,
@@ -154,8 +154,19 @@ static const struct {
 	[SQL_GRANT_LIST_RETIRABLE] = {0,
 		"SELECT " GRANT_COLUMNS "JOIN keys k ON k.row = g.key WHERE g.retiring = ? AND g.retiring <> '' "
 		"AND g.row > ? AND k.account = ? AND k.region = ? ORDER BY g.row LIMIT ?"},
-	[SQL_AUDIT_INSERT] = {1,
-		"INSERT INTO audit (time, account, key_arn, operation, error, record) VALUES (?, ?, ?, ?, ?, ?)"},
+	[SQL_AUDIT_INSERT] = {2, "INSERT INTO audit (seq, time, account, key_arn, operation, error, record, chain) "
+				 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+	[SQL_AUDIT_WALK] = {0, "SELECT seq, time, account, key_arn, operation, error, record, chain FROM audit "
+			       "WHERE seq > ? ORDER BY seq LIMIT ?"},
+	[SQL_AUDIT_LAST] = {0, "SELECT ifnull(max(seq), 0) FROM audit"},
+	[SQL_AUDIT_DROP] = {2, "DELETE FROM audit WHERE seq <= ?"},
+	[SQL_AUDIT_HEAD_GET] = {0, "SELECT base_seq, base_chain, last_seq, last_chain, tag FROM audit_head"},
+	[SQL_AUDIT_HEAD_SET] = {2, "INSERT OR REPLACE INTO audit_head (one, base_seq, base_chain, last_seq, "
+				   "last_chain, tag) VALUES (1, ?, ?, ?, ?, ?)"},
+	[SQL_GENERATION_GET] = {0, "SELECT value FROM generation"},
+	[SQL_GENERATION_RAISE] = {2, "UPDATE generation SET value = value + 1"},
+	[SQL_BEGIN] = {2, "BEGIN IMMEDIATE"},
+	[SQL_COMMIT] = {2, "COMMIT"},
 	[SQL_AUDIT_LIST] = {0, "SELECT record FROM (SELECT seq, record FROM audit WHERE time >= ?1 AND time < ?2 "
 			       "AND (?3 IS NULL OR key_arn = ?3 OR (operation = 'ReEncrypt' AND instr(record, ?3))) "
 			       "AND (?4 IS NULL OR operation = ?4) "
@@ -168,8 +179,8 @@ const char *sql_text(enum sql which)
 	return statements[which].text;
 }
 
-int sql_writes(enum sql which)
+enum sql_effect sql_effect(enum sql which)
 {
 	assert(which < SQL_COUNT);
-	return statements[which].writes;
+	return (enum sql_effect)statements[which].effect;
 }

@@ -85,11 +85,26 @@ enum sql {
 	SQL_GRANT_LIST_RETIRABLE,
 	SQL_AUDIT_INSERT,
 	SQL_AUDIT_LIST,
+	SQL_AUDIT_WALK,
+	SQL_AUDIT_LAST,
+	SQL_AUDIT_DROP,
+	SQL_AUDIT_HEAD_GET,
+	SQL_AUDIT_HEAD_SET,
+	SQL_GENERATION_GET,
+	SQL_GENERATION_RAISE,
+	SQL_BEGIN,
+	SQL_COMMIT,
 	SQL_COUNT
 };
 
+/** What a statement does to the keystore. */
+enum sql_effect {
+	SQL_READS,   /* on either connection */
+	SQL_CHANGES, /* something that a decision may rest on: raises the generation of the transaction it is in */
+	SQL_NOTES    /* what no decision rests on: the audit trail, the generation itself */
+};
+
 const char *sql_text(enum sql which);
-/** Does it change something, and so belong on the writing connection? */
-int sql_writes(enum sql which);
+enum sql_effect sql_effect(enum sql which);
 
 #endif

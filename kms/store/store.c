@@ -12,9 +12,6 @@
 #include "kms/base/secret.h"
 #include "kms/store/db.h"
 
-/* Only its address matters: it names the thread. */
-static _Thread_local pthread_t this_thread;
-
 /* ---- Making one ---- */
 
 static enum err fill(const char *path, const struct store_item *items, size_t count)
@@ -176,7 +173,8 @@ static enum err connect_both(struct store *store)
 	TRY(schema_check(write, store->path));
 	TRY(db_exec(write, "PRAGMA journal_mode = WAL"));
 	TRY(schema_migrate(write));
-	return db_open(store->path, 1, &store->read);
+	TRY(db_open(store->path, 1, &store->read));
+	return store_generation_read(store, &(uint64_t){0});
 }
 
 enum err store_open(const char *path, struct store **ret)
@@ -193,7 +191,8 @@ enum err store_open(const char *path, struct store **ret)
 	}
 	store->owner_uid = st.st_uid;
 	store->mode = st.st_mode & 07777;
-	e = connect_both(store);
+	store->memo = memo_new();
+	e = store->memo != NULL ? connect_both(store) : ERR_NO_MEMORY;
 	if (e != ERR_OK) {
 		store_close(store);
 		return err_wrap(e, "opening the keystore %s", path);
@@ -209,6 +208,7 @@ void store_close(struct store *store)
 	assert(atomic_load(&store->owner) == NULL);
 	db_close(&store->read);
 	db_close(&store->write);
+	memo_free(store->memo);
 	free(store->path);
 	free(store);
 }
@@ -274,94 +274,4 @@ enum err store_read_root_params(const char *path, uint8_t **ret, size_t *ret_len
 	*ret = STEAL(buf);
 	*ret_len = len;
 	return ERR_OK;
-}
-
-/* ---- Transactions ---- */
-
-int store_in_transaction(const struct store *store)
-{
-	return atomic_load(&store->owner) == &this_thread;
-}
-
-enum err store_begin(struct store *store)
-{
-	enum err e;
-
-	assert(!store_in_transaction(store));
-	pthread_mutex_lock(&store->write.lock);
-	e = db_exec(&store->write, "BEGIN IMMEDIATE");
-	if (e != ERR_OK) {
-		pthread_mutex_unlock(&store->write.lock);
-		return e;
-	}
-	atomic_store(&store->owner, &this_thread);
-	return ERR_OK;
-}
-
-static void leave(struct store *store)
-{
-	atomic_store(&store->owner, NULL);
-	pthread_mutex_unlock(&store->write.lock);
-}
-
-enum err store_commit(struct store *store)
-{
-	enum err e;
-
-	assert(store_in_transaction(store));
-	/* SQLite has rolled back by itself after some I/O errors; committing nothing must not look like success. */
-	if (sqlite3_get_autocommit(store->write.handle))
-		e = err_fail(
-			ERR_KEYSTORE, "the keystore's transaction was lost after an I/O error; nothing was changed");
-	else
-		e = db_exec(&store->write, "COMMIT");
-	if (e != ERR_OK) {
-		store_rollback(store);
-		return e;
-	}
-	leave(store);
-	return ERR_OK;
-}
-
-void store_rollback(struct store *store)
-{
-	assert(store_in_transaction(store));
-	if (!sqlite3_get_autocommit(store->write.handle))
-		sqlite3_exec(store->write.handle, "ROLLBACK", NULL, NULL, NULL);
-	leave(store);
-}
-
-enum err store_txn_begin(struct store *store, struct store_txn *ret)
-{
-	TRY(store_begin(store));
-	ret->store = store;
-	return ERR_OK;
-}
-
-enum err store_txn_commit(struct store_txn *txn)
-{
-	struct store *store = txn->store;
-
-	txn->store = NULL;
-	return store_commit(store);
-}
-
-void store_txn_auto(struct store_txn *txn)
-{
-	if (txn->store != NULL)
-		store_rollback(txn->store);
-	txn->store = NULL;
-}
-
-enum err store_checkpoint(struct store *store)
-{
-	int64_t busy;
-	enum err e;
-
-	assert(!store_in_transaction(store));
-	pthread_mutex_lock(&store->write.lock);
-	e = db_integer(&store->write, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
-	pthread_mutex_unlock(&store->write.lock);
-	TRY(e);
-	return busy ? err_fail(ERR_BUSY, "the keystore's log is in use by another process") : ERR_OK;
 }

@@ -8,7 +8,8 @@
  *
  * Durability: what store_commit() acknowledged survives a power cut (WAL, synchronous=FULL).
  * Isolation: several processes may open one file. A transaction takes the file's write lock at store_begin(), so what is
- * read inside it cannot change before store_commit(); reads outside one see the newest commit.
+ * read inside it cannot change before store_commit(); reads outside one see the newest commit, but for the lookups marked
+ * "remembered", which may be as old as store_generation() says.
  * Threads: all functions may be called from many threads; a transaction belongs to the thread that began it.
  * Errors: ERR_KEYSTORE damaged or not a keystore; ERR_BUSY another process held the lock for longer than the patience;
  * ERR_SYSTEM the disk is full or failing (err_errno()); ERR_NO_MEMORY. After an error inside a transaction: roll back.
@@ -21,7 +22,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 3 };
+enum { STORE_SCHEMA_VERSION = 4 };
 enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
 enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
 enum { STORE_TAG_NAME_SIZE = 128 * 4 + 1, STORE_TAG_VALUE_SIZE = 256 * 4 + 1, STORE_MATERIAL_TEXT_SIZE = 257 };
@@ -89,6 +90,16 @@ enum err store_txn_commit(struct store_txn *txn);
 void store_txn_auto(struct store_txn *txn);
 #define AUTO_ROLLBACK __attribute__((cleanup(store_txn_auto)))
 
+/**
+ * Every transaction that changes what a decision may rest on (keys, aliases, access keys, …; not the audit trail) raises the
+ * keystore's generation, whichever process it is in. store_generation() is the newest that this process has seen: reading it
+ * costs nothing. Whoever decides on remembered rows takes it first, and compares it with store_generation_read() in the
+ * transaction that makes the decision count: when they differ, something changed meanwhile, so decide again.
+ */
+uint64_t store_generation(const struct store *store);
+/** What the keystore has: in a transaction, nothing can raise it before the commit. store_generation() is up to date then. */
+enum err store_generation_read(struct store *store, uint64_t *ret);
+
 /** Move the write-ahead log into the file and truncate it. ERR_BUSY: a reader is in the way; try again later. */
 enum err store_checkpoint(struct store *store);
 
@@ -134,7 +145,7 @@ struct store_key {
 };
 
 enum err store_key_insert(struct store *store, const struct store_key *key, const char *description, int64_t *ret_row);
-/** ERR_NOT_FOUND. Key ids are unique in a region, whatever the account. */
+/** ERR_NOT_FOUND. Key ids are unique in a region, whatever the account. Remembered. */
 enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret);
 enum err store_key_get(struct store *store, int64_t row, struct store_key *ret);
 /** A multi-Region key in all its regions, the oldest first; at most @limit. */
@@ -213,7 +224,7 @@ struct store_backing {
 
 enum err store_backing_insert(
 	struct store *store, const struct store_backing *backing, const void *sealed, size_t sealed_len);
-/** ERR_NOT_FOUND. */
+/** ERR_NOT_FOUND. Remembered. */
 enum err store_backing_find(struct store *store, int64_t key, const uint8_t id[UUID_SIZE], struct store_backing *ret);
 /** The sealed material; ERR_NOT_FOUND, ERR_KEYSTORE when it is larger than @size. */
 enum err store_backing_sealed(
@@ -260,6 +271,7 @@ struct store_alias {
 };
 
 enum err store_alias_insert(struct store *store, const struct store_alias *alias); /* ERR_EXISTS */
+/** ERR_NOT_FOUND. Remembered. */
 enum err store_alias_find(
 	struct store *store, const char *account, const char *region, const char *name, struct store_alias *ret);
 enum err store_alias_retarget(struct store *store, const struct store_alias *alias); /* key and updated */
@@ -377,8 +389,8 @@ struct store_access_key {
 	int64_t principal; /* 0: the account's root */
 };
 
-enum err store_access_key_insert(struct store *store, const struct store_access_key *key); /* ERR_EXISTS */
-enum err store_access_key_find(struct store *store, const char *id, struct store_access_key *ret);
+enum err store_access_key_insert(struct store *store, const struct store_access_key *key);         /* ERR_EXISTS */
+enum err store_access_key_find(struct store *store, const char *id, struct store_access_key *ret); /* remembered */
 enum err store_access_key_count(struct store *store, int64_t principal, size_t *ret);
 enum err store_access_key_list(
 	struct store *store, enum err (*each)(void *context, const struct store_access_key *key), void *context);
@@ -386,13 +398,27 @@ enum err store_access_key_delete(struct store *store, const char *id); /* ERR_NO
 
 /* ---- Audit records ---- */
 
+enum { STORE_CHAIN_SIZE = 32 };
+
 struct store_audit {
+	int64_t seq; /* the chain's number, see kms/engine/audit_chain.h */
 	uint64_t time;
 	const char *account;
 	const char *key_arn; /* NULL: about no key */
 	const char *operation;
 	const char *error; /* exception name; NULL: success */
 	const char *record;
+	int chained; /* 0: written before there was a chain */
+	uint8_t chain[STORE_CHAIN_SIZE];
+};
+
+/** Where the chain begins and ends; the tag says that the engine wrote it. */
+struct store_audit_head {
+	int64_t base_seq; /* records up to here are gone or older than the chain */
+	uint8_t base_chain[STORE_CHAIN_SIZE];
+	int64_t last_seq;
+	uint8_t last_chain[STORE_CHAIN_SIZE];
+	uint8_t tag[STORE_CHAIN_SIZE];
 };
 
 struct store_audit_filter {
@@ -403,7 +429,19 @@ struct store_audit_filter {
 	size_t limit;          /* the newest so many; 0 = all */
 };
 
+/* In a transaction. */
 enum err store_audit_insert(struct store *store, const struct store_audit *record);
+enum err store_audit_head_set(struct store *store, const struct store_audit_head *head);
+/** Remove the records up to @seq. */
+enum err store_audit_drop(struct store *store, int64_t seq);
+
+/** ERR_NOT_FOUND: there is none yet. */
+enum err store_audit_head_get(struct store *store, struct store_audit_head *ret);
+/** The highest number there is, 0 without records. */
+enum err store_audit_last(struct store *store, int64_t *ret);
+/** At most @limit records behind @after, in order. The store may not be used from @each; what it returns but ERR_OK ends the walk. */
+enum err store_audit_walk(struct store *store, int64_t after, size_t limit,
+	enum err (*each)(void *context, const struct store_audit *record), void *context, size_t *ret_count);
 /** Newest last. The store may not be used from @each. */
 enum err store_audit_list(struct store *store, const struct store_audit_filter *filter,
 	enum err (*each)(void *context, const char *record), void *context);

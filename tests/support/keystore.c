@@ -180,8 +180,10 @@ void keystore_force_state(struct keystore *k, const char *key_id, enum key_state
 	uint8_t id[UUID_SIZE];
 
 	assert_int_equal(decode_uuid(key_id, strlen(key_id), id), ERR_OK);
+	assert_int_equal(store_begin(store), ERR_OK);
 	assert_int_equal(store_key_find(store, KEYSTORE_REGION, id, &key), ERR_OK);
 	key.state = state;
 	assert_int_equal(store_key_update(store, &key), ERR_OK);
+	assert_int_equal(store_commit(store), ERR_OK);
 	store_close(store);
 }

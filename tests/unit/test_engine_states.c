@@ -182,7 +182,9 @@ static void insert_foreign(
 	snprintf(key.spec, sizeof(key.spec), "SYMMETRIC_DEFAULT");
 	snprintf(key.usage, sizeof(key.usage), "%s", usage);
 	snprintf(key.origin, sizeof(key.origin), "%s", origin);
+	assert_int_equal(store_begin(store), ERR_OK);
 	assert_int_equal(store_key_insert(store, &key, "", &key.row), ERR_OK);
+	assert_int_equal(store_commit(store), ERR_OK);
 	store_close(store);
 	encode_uuid(key.id, ret_id);
 	snprintf(ret_arn, 256, "arn:aws:kms:" KEYSTORE_REGION ":" KEYSTORE_ACCOUNT ":key/%s", ret_id);

@@ -461,9 +461,11 @@ static void a_grafted_row_does_not_open(void **state)
 	assert_int_equal(store_key_find(store, KEYSTORE_REGION, id, &key_b), ERR_OK);
 	assert_int_equal(store_backing_find(store, key_a.row, key_a.current, &row), ERR_OK);
 	row.key = key_b.row;
+	assert_int_equal(store_begin(store), ERR_OK);
 	assert_int_equal(store_backing_insert(store, &row, sealed, 72), ERR_OK);
 	memcpy(key_b.current, key_a.current, UUID_SIZE);
 	assert_int_equal(store_key_update(store, &key_b), ERR_OK);
+	assert_int_equal(store_commit(store), ERR_OK);
 	store_close(store);
 	keystore_do(k, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", a); /* A's is in the cache now */
 	keystore_fails(k, ERR_KMS_INTERNAL, NULL, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", b);
