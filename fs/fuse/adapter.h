@@ -70,6 +70,9 @@ struct vault_owner adapter_owner(fuse_req_t req);
 /** node_enter() for a name that the kernel is about to be told. NULL when memory is out. */
 struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st);
 
+/** What the kernel is told of a node: it keeps that until it is told otherwise. */
+struct fuse_entry_param adapter_entry(const struct node *n, const struct stat *st);
+
 /**
  * Look at a file before its size is told. One of no size always: the kernel never asks a byte of it, so nobody would notice that it was
  * cut to nothing; a damaged one is shown with one byte, which cannot be read. Any file of a vault that an earlier session

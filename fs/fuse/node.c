@@ -97,6 +97,7 @@ static void insert_node(struct node_table *t, struct node *n)
 	n->chain = *slot;
 	*slot = n;
 	t->nodes++;
+	n->generation = t->generation++;
 }
 
 struct name **nodes_name_slot(struct node_table *t, const struct node *parent, const char *text, size_t len)

@@ -71,6 +71,7 @@ struct node {
 	_Atomic uint64_t shown;       /* the kernel was told this size, and the file turned out shorter; 0: not so */
 	_Atomic uint8_t no_caps;      /* known: no security.capability attribute */
 	_Atomic uint8_t no_inherited_acl; /* a directory, known: no default ACL */
+	uint32_t generation; /* tells it from nodes that were at this address before: file handles hold both */
 	struct handles handles;
 };
 

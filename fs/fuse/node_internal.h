@@ -13,6 +13,7 @@ struct node_table {
 	struct node *root;
 	struct node **by_inode;
 	size_t inode_buckets, nodes;
+	uint32_t generation; /* of the node made last */
 	struct name **by_name;
 	size_t name_buckets, names;
 };

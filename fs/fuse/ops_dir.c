@@ -77,19 +77,19 @@ static int add_dots(struct page *p, off_t *off)
 static int add_plus(struct page *p, struct vault_list *list, const struct vault_entry *entry)
 {
 	struct adapter *a = adapter_of(p->req);
-	struct fuse_entry_param param = {.attr_timeout = ADAPTER_TIMEOUT, .entry_timeout = ADAPTER_TIMEOUT};
 	size_t room = p->size - p->used;
 	size_t need = fuse_add_direntry_plus(p->req, NULL, 0, entry->name, NULL, 0);
 	struct node *n = NULL;
+	struct stat st;
 
 	if (need > room)
 		return 0;
-	if (vault_list_stat(list, &param.attr) == ERR_OK)
-		n = adapter_enter(a, p->node, entry->name, entry->len, &param.attr);
+	if (vault_list_stat(list, &st) == ERR_OK)
+		n = adapter_enter(a, p->node, entry->name, entry->len, &st);
 	/* One that cannot be looked up now is still listed; who wants it gets the error by its name. */
 	if (!n)
 		return add_plain(p, entry->name, entry->ino, (mode_t)entry->type << 12, (off_t)entry->next);
-	param.ino = (fuse_ino_t)(uintptr_t)n;
+	struct fuse_entry_param param = adapter_entry(n, &st);
 	adapter_check_size(a, n, &param);
 	fuse_add_direntry_plus(p->req, p->buf + p->used, room, entry->name, &param, (off_t)entry->next);
 	p->used += need;

@@ -121,14 +121,6 @@ static enum err create_file(
 	return ERR_OK;
 }
 
-static struct fuse_entry_param entry_param(struct node *n, const struct stat *st)
-{
-	return (struct fuse_entry_param){.ino = (fuse_ino_t)(uintptr_t)n,
-		.attr = *st,
-		.attr_timeout = ADAPTER_TIMEOUT,
-		.entry_timeout = ADAPTER_TIMEOUT};
-}
-
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct place p;
@@ -146,7 +138,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		adapter_fail(req, e);
 		return;
 	}
-	struct fuse_entry_param entry = entry_param(n, &st);
+	struct fuse_entry_param entry = adapter_entry(n, &st);
 	fi->keep_cache = 1;
 	fuse_reply_create(req, &entry, fi);
 }
@@ -166,7 +158,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		vault_dir_release(p.dir);
 	}
 	if (e == ERR_OK && n) {
-		struct fuse_entry_param entry = entry_param(n, &st);
+		struct fuse_entry_param entry = adapter_entry(n, &st);
 		fuse_reply_entry(req, &entry);
 		return;
 	}

@@ -12,15 +12,13 @@ static struct vault_object entry_of(struct vault_dir *dir, const char *name)
 void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, const struct stat *st)
 {
 	struct adapter *a = adapter_of(req);
-	struct fuse_entry_param entry = {
-		.attr = *st, .attr_timeout = ADAPTER_TIMEOUT, .entry_timeout = ADAPTER_TIMEOUT};
 	struct node *n = adapter_enter(a, parent, name, strlen(name), st);
 
 	if (!n) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	entry.ino = (fuse_ino_t)(uintptr_t)n;
+	struct fuse_entry_param entry = adapter_entry(n, st);
 	adapter_check_size(a, n, &entry);
 	fuse_reply_entry(req, &entry);
 }
