@@ -38,7 +38,7 @@ struct vault_file {
 	struct file_lock lock; /* guards what follows; see file_lock.h for what a claim allows */
 
 	enum file_state state;
-	uint64_t size;
+	_Atomic uint64_t size;
 	uint64_t shown; /* what the lower length stood for before recovery found less; 0: it did not, or was told */
 	struct file_keys *keys; /* NULL: none at the moment */
 	struct bucket_ref *ref; /* what the keys' life hangs on; NULL: live_until */
@@ -135,6 +135,17 @@ enum err file_read_chunk(struct vault_file *f, struct scratch *s, uint64_t index
 /** Seal and write; chunks that are not wholly covered keep their other bytes. @size: the file's from now on. Lock held. */
 enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len,
 	uint64_t size, int *ret_torn);
+
+/** Seal at most WIDE_PLAIN bytes of whole chunks, the last of the file, into s->wide (scratch_widen() it first). */
+enum err file_seal_wide(
+	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, size_t *ret_len);
+
+/**
+ * Write whole chunks behind the end of a file that ends at a chunk border, while others do the same. *ret_done is 0 where that
+ * is not the case; nothing has changed then, and the caller goes the long way. In file_append.c.
+ */
+enum err file_append(
+	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, int *ret_done);
 
 /** Where holes may be, ask for room first: a full disk shows before anything inside the file is overwritten. */
 enum err file_reserve(struct vault_file *f, uint64_t off, size_t len);

@@ -47,15 +47,19 @@ enum err file_put_header(struct vault_file *f, uint64_t size, uint32_t flags)
 	int errnum;
 
 	f->header.size = size;
-	f->header.flags = flags;
+	/* Readers look at flags and state while a file is appended to: they are only touched to be changed. */
+	if (flags != old_flags)
+		f->header.flags = flags;
 	f->header.session = f->v->session;
 	if (write_header(f, &done) == 0) {
-		f->state = FILE_LOADED;
+		if (f->state != FILE_LOADED)
+			f->state = FILE_LOADED;
 		return ERR_OK;
 	}
 	errnum = errno;
 	f->header.size = old_size;
-	f->header.flags = old_flags;
+	if (flags != old_flags)
+		f->header.flags = old_flags;
 	f->header.session = old_session;
 	/* Half of a new header is no header. A fresh file has none to put back: less than one reads as empty. */
 	if (f->state == FILE_LOADED && done > 0 && write_header(f, &done) != 0)

@@ -30,12 +30,22 @@ static int clash(const struct file_claim *a, const struct file_claim *b)
 	return a->first <= b->last && b->first <= a->last && !(a->shared && b->shared);
 }
 
-static int must_wait(const struct file_lock *l, const struct file_claim *c)
+/* Does a claim older than @c stand in the way of @wanted? */
+static int must_wait(const struct file_lock *l, const struct file_claim *c, const struct file_claim *wanted)
 {
 	for (const struct file_claim *p = l->oldest; p != c; p = p->next)
-		if (clash(p, c))
+		if (clash(p, wanted))
 			return 1;
 	return 0;
+}
+
+static void wait_for(struct file_lock *l, const struct file_claim *c, const struct file_claim *wanted)
+{
+	while (must_wait(l, c, wanted)) {
+		l->waiting++;
+		pthread_cond_wait(&l->left, &l->mutex);
+		l->waiting--;
+	}
 }
 
 /* The pointer that points to @c, or the one at the end where a new one belongs. */
@@ -53,11 +63,16 @@ void file_lock_take(struct file_lock *l, struct file_claim *c)
 	pthread_mutex_lock(&l->mutex);
 	c->next = NULL;
 	*place_of(l, NULL) = c;
-	while (must_wait(l, c)) {
-		l->waiting++;
-		pthread_cond_wait(&l->left, &l->mutex);
-		l->waiting--;
-	}
+	wait_for(l, c, c);
+	pthread_mutex_unlock(&l->mutex);
+}
+
+void file_lock_await(struct file_lock *l, const struct file_claim *c, uint64_t first, uint64_t last)
+{
+	const struct file_claim wanted = {.first = first, .last = last};
+
+	pthread_mutex_lock(&l->mutex);
+	wait_for(l, c, &wanted);
 	pthread_mutex_unlock(&l->mutex);
 }
 

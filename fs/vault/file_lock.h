@@ -10,7 +10,8 @@
  * starves. A thread holds one claim of a file at a time.
  *
  * What a claim allows: with a shared or partial claim the file's state may be read, and only its own chunks be written; everything
- * else (size, header, keys, state) changes under a claim of the whole file that is not shared.
+ * else (header, keys, state) changes under a claim of the whole file that is not shared. The size alone also grows under the
+ * claim of the chunks that come next (file_append.c).
  */
 
 #include <pthread.h>
@@ -38,6 +39,8 @@ void file_lock_destroy(struct file_lock *l);
 
 /** Wait for @c, which the caller has filled in and keeps in place until file_lock_drop(). */
 void file_lock_take(struct file_lock *l, struct file_claim *c);
+/** Wait until no claim older than @c, which the caller holds, overlaps chunks @first to @last. */
+void file_lock_await(struct file_lock *l, const struct file_claim *c, uint64_t first, uint64_t last);
 void file_lock_drop(struct file_lock *l, struct file_claim *c);
 
 #endif

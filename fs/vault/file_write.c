@@ -66,17 +66,28 @@ static enum err seal_next(struct vault_file *f, struct scratch *s, struct input 
 	return ERR_OK;
 }
 
-/* Seal up to a batch behind the first @used bytes of s->stored; *ret_used counts them too. */
-static enum err seal_batch(struct vault_file *f, struct scratch *s, struct input *in, size_t used, size_t *ret_used)
+/* Seal up to @chunks to @out. */
+static enum err seal_run(
+	struct vault_file *f, struct scratch *s, struct input *in, unsigned chunks, uint8_t *out, size_t *ret_len)
 {
-	for (unsigned i = 0; i < BATCH_CHUNKS && in->len > 0; i++) {
+	size_t used = 0;
+
+	for (unsigned i = 0; i < chunks && in->len > 0; i++) {
 		size_t stored;
 
-		TRY(seal_next(f, s, in, s->stored + used, &stored));
+		TRY(seal_next(f, s, in, out + used, &stored));
 		used += stored;
 	}
-	*ret_used = used;
+	*ret_len = used;
 	return ERR_OK;
+}
+
+enum err file_seal_wide(
+	struct vault_file *f, struct scratch *s, uint64_t off, const uint8_t *buf, size_t len, size_t *ret_len)
+{
+	struct input in = input_make(f, off, buf, len, off + len);
+
+	return seal_run(f, s, &in, WIDE_CHUNKS, s->wide, ret_len);
 }
 
 /* A tag that ends in as many zeros comes once in 2^64 chunks. */
@@ -124,7 +135,7 @@ enum err file_put_chunks(struct vault_file *f, struct scratch *s, uint64_t off, 
 		uint64_t at = chunk_offset(in.off / CHUNK_SIZE, f->v->desc.header_length);
 		size_t used, done;
 
-		TRY(seal_batch(f, s, &in, 0, &used));
+		TRY(seal_run(f, s, &in, BATCH_CHUNKS, s->stored, &used));
 		if (write_all(f->v->lower, f->fd, s->stored, used, at, &done) != 0) {
 			enum err e = err_system("writing a file of the vault");
 
@@ -261,8 +272,8 @@ static enum err write_first_batch(struct vault_file *f, struct scratch *s, const
 	f->header.size = len;
 	f->header.session = f->v->session;
 	TRY(file_header_encode(&f->header, &f->keys->header, s->stored, header));
-	TRY(seal_batch(f, s, &in, header, &used));
-	if (write_all(l, f->fd, s->stored, used, 0, &done) != 0) {
+	TRY(seal_run(f, s, &in, BATCH_CHUNKS, s->stored + header, &used));
+	if (write_all(l, f->fd, s->stored, header + used, 0, &done) != 0) {
 		enum err e = err_system("writing a file of the vault");
 
 		if (done > 0 && l->ftruncate(l, f->fd, 0) != 0)
@@ -332,8 +343,11 @@ enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, s
 	if (off > CHUNK_MAX_FILE_SIZE || len > CHUNK_MAX_FILE_SIZE - off)
 		return fail_with(EFBIG, "a file can have 2^62 bytes");
 	TRY(scratch_get(f->v->aead, &s));
-	e = write_beside(f, s, off, buf, len, &done);
-	if (done)
+	if (off + len <= f->size)
+		e = write_beside(f, s, off, buf, len, &done);
+	else
+		e = file_append(f, s, off, buf, len, &done);
+	if (done || e != ERR_OK)
 		return e;
 	file_lock_take(&f->lock, &claim);
 	e = write_locked(f, s, off, buf, len);

@@ -18,6 +18,7 @@ static void scratch_free(void *p)
 		return;
 	chunk_cipher_free(s->cipher);
 	secret_free(s->plain);
+	free(s->wide);
 	free(s);
 }
 
@@ -36,6 +37,7 @@ static struct scratch *scratch_new(const struct aead_impl *aead)
 	if (!s)
 		return NULL;
 	s->aead = aead;
+	s->wide = NULL;
 	s->cipher = chunk_cipher_new(aead);
 	s->plain = secret_alloc(CHUNK_SIZE);
 	if (s->cipher && s->plain)
@@ -58,6 +60,13 @@ enum err scratch_get(const struct aead_impl *aead, struct scratch **ret)
 	pthread_setspecific(key, mine);
 	*ret = mine;
 	return ERR_OK;
+}
+
+enum err scratch_widen(struct scratch *s)
+{
+	if (!s->wide)
+		s->wide = malloc(WIDE_STORED);
+	return s->wide ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
 }
 
 void vault_thread_cleanup(void)

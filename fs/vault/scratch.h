@@ -11,6 +11,8 @@
 #include "fs/format/file_header.h"
 
 enum { BATCH_CHUNKS = 16, BATCH_STORED = BATCH_CHUNKS * CHUNK_STORED, BATCH_PLAIN = BATCH_CHUNKS * CHUNK_SIZE };
+/* A large piece: what the kernel writes at once. */
+enum { WIDE_CHUNKS = 256, WIDE_STORED = WIDE_CHUNKS * CHUNK_STORED, WIDE_PLAIN = WIDE_CHUNKS * CHUNK_SIZE };
 
 struct scratch {
 	const struct aead_impl *aead;
@@ -18,10 +20,13 @@ struct scratch {
 	uint8_t *plain;                                 /* one chunk of plaintext; secret memory */
 	uint8_t stored[FILE_HEADER_MAX + BATCH_STORED]; /* a header and a batch, or a batch */
 	uint8_t one[CHUNK_STORED];                      /* one stored chunk besides */
+	uint8_t *wide;                                  /* a large piece, sealed; NULL until it is asked for */
 	uint8_t undo[CHUNK_STORED];                     /* a file's last chunk as it was before it grew or shrank */
 };
 
 /** The calling thread's. ERR_NO_MEMORY. */
 enum err scratch_get(const struct aead_impl *aead, struct scratch **ret);
+/** s->wide. ERR_NO_MEMORY. */
+enum err scratch_widen(struct scratch *s);
 
 #endif

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kms/base/random.h"
@@ -455,4 +457,28 @@ uint64_t vault_fixture_random(uint64_t *state)
 uint64_t vault_fixture_below(uint64_t *state, uint64_t bound)
 {
 	return (vault_fixture_random(state) >> 11) % bound;
+}
+
+static char small_disk[] = "/tmp/signetfs-small-XXXXXX";
+
+int vault_fixture_small_disk(const char *options)
+{
+	memcpy(strrchr(small_disk, '-') + 1, "XXXXXX", 6);
+	if (!mkdtemp(small_disk))
+		die("mkdtemp %s: %s", small_disk, strerror(errno));
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+		mount("small", small_disk, "tmpfs", 0, options) != 0) {
+		rmdir(small_disk);
+		return 0;
+	}
+	setenv("TMPDIR", small_disk, 1);
+	return 1;
+}
+
+void vault_fixture_small_disk_done(void)
+{
+	unsetenv("TMPDIR");
+	if (umount(small_disk) != 0)
+		die("umount %s: %s", small_disk, strerror(errno));
+	rmdir(small_disk);
 }

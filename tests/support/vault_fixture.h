@@ -34,6 +34,14 @@ void vault_fixture_init_closed(struct vault_fixture *x, const struct vault_creat
 void vault_fixture_init_bare(struct vault_fixture *x);
 void vault_fixture_done(struct vault_fixture *x);
 
+/**
+ * What is made from here on lies on a tmpfs with these mount options ("size=1m"). 0: it cannot be mounted here, skip the test.
+ * The caller is in a mount namespace of its own afterwards.
+ */
+int vault_fixture_small_disk(const char *options);
+/** Every fixture is done. */
+void vault_fixture_small_disk_done(void);
+
 enum err vault_fixture_try_open(struct vault_fixture *x);
 void vault_fixture_open(struct vault_fixture *x);
 void vault_fixture_close(struct vault_fixture *x);

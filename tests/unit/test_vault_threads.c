@@ -95,6 +95,95 @@ static void one_file(void **state)
 	vault_fixture_done(&t.x);
 }
 
+/* ---- A file that grows in pieces, several at a time, as the kernel writes one back ---- */
+
+enum { PIECE = 40960, PIECES = 400 };
+
+static uint8_t piece_byte(unsigned piece)
+{
+	return (uint8_t)(piece % 255 + 1); /* never that of a hole */
+}
+
+struct pieces {
+	atomic_uint next, full;
+};
+
+static struct pieces pieces;
+
+static void *append_pieces(void *p)
+{
+	struct member *m = p;
+	struct team *t = m->team;
+	static _Thread_local uint8_t buf[PIECE];
+	unsigned piece;
+
+	pthread_barrier_wait(&t->start);
+	while ((piece = atomic_fetch_add(&pieces.next, 1)) < PIECES) {
+		memset(buf, piece_byte(piece), PIECE);
+		enum err e = vault_file_write(t->f, (uint64_t)piece * PIECE, buf, PIECE);
+		if (e == ERR_OK)
+			continue;
+		EXPECT(t, e == ERR_SYSTEM && err_errno() == ENOSPC);
+		atomic_fetch_add(&pieces.full, 1);
+	}
+	return NULL;
+}
+
+/* Every piece that lies inside the file is there whole, or (where writing it failed) a hole whole. */
+static unsigned count_holes(struct team *t)
+{
+	static uint8_t buf[PIECE];
+	struct stat st;
+	unsigned holes = 0;
+	size_t len;
+
+	assert_int_equal(vault_file_stat(t->f, &st), ERR_OK);
+	assert_int_equal(st.st_size % PIECE, 0);
+	for (unsigned i = 0; i < (unsigned)(st.st_size / PIECE); i++) {
+		assert_int_equal(vault_file_read(t->f, (uint64_t)i * PIECE, PIECE, buf, &len), ERR_OK);
+		assert_int_equal(len, PIECE);
+		assert_memory_equal(buf, buf + 1, PIECE - 1);
+		assert_true(buf[0] == piece_byte(i) || buf[0] == 0);
+		holes += buf[0] == 0;
+	}
+	return holes + PIECES - (unsigned)(st.st_size / PIECE);
+}
+
+static void run_pieces(struct team *t)
+{
+	pieces = (struct pieces){0};
+	vault_fixture_init(&t->x, NULL);
+	assert_int_equal(vp_create(t->x.v, "f", 0644, &t->f), ERR_OK);
+	run_team(t, append_pieces);
+	assert_int_equal(count_holes(t), pieces.full);
+	assert_int_equal(vault_file_close(t->f), ERR_OK);
+	assert_int_equal(vp_open(t->x.v, "f", 0, &t->f), ERR_OK);
+	assert_int_equal(count_holes(t), pieces.full);
+	assert_int_equal(vault_file_close(t->f), ERR_OK);
+	vault_fixture_done(&t->x);
+}
+
+static void growing_in_pieces(void **state)
+{
+	struct team t = {.failures = 0};
+
+	(void)state;
+	run_pieces(&t);
+	assert_int_equal(pieces.full, 0);
+}
+
+static void growing_in_pieces_on_a_full_disk(void **state)
+{
+	struct team t = {.failures = 0};
+
+	(void)state;
+	if (!vault_fixture_small_disk("size=4m"))
+		skip();
+	run_pieces(&t);
+	assert_true(pieces.full > 0);
+	vault_fixture_small_disk_done();
+}
+
 /* Readers alone, from the first use on: one of them loads the file. */
 static void *only_read(void *p)
 {
@@ -218,6 +307,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_file),
 		cmocka_unit_test(readers),
+		cmocka_unit_test(growing_in_pieces),
+		cmocka_unit_test(growing_in_pieces_on_a_full_disk),
 		cmocka_unit_test(one_tree),
 	};
 
