@@ -20,7 +20,10 @@ enum {
 	/* The header of a WRITE before its data: the data then starts where a page does. */
 	REQUEST_HEADER = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
 	REQUEST_SIZE = CHANNEL_MAX_IO + 4096,
-	WANTED_FLAGS = FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2,
+	WANTED_FLAGS = FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT,
+	/* How libfuse expects a SETXATTR to begin, and by how much the extended one is longer. */
+	SETXATTR_PLAIN = sizeof(struct fuse_in_header) + FUSE_COMPAT_SETXATTR_IN_SIZE,
+	SETXATTR_EXTENSION = sizeof(struct fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE,
 };
 
 struct worker {
@@ -37,6 +40,7 @@ struct worker {
 struct channel {
 	struct channel_config config;
 	unsigned threads, started;
+	atomic_int extended; /* the kernel sends the extended SETXATTR and libfuse does not know it */
 	atomic_uint running;
 	struct worker *workers;
 };
@@ -84,9 +88,25 @@ static atomic_uint kernel_order;
 
 /* ---- The bytes ---- */
 
-/* Note what libfuse will not tell the operation, and put what it does not know in its words. */
-static void look_at_request(struct worker *w, size_t len)
+/* Note what the extended SETXATTR says, and make it a plain one. */
+static void narrow_setxattr(struct worker *w, size_t *len)
 {
+	struct fuse_in_header *in = (void *)w->request;
+	const struct fuse_setxattr_in *body = (const void *)(in + 1);
+	char *rest = w->request + SETXATTR_PLAIN;
+
+	if (!w->channel->extended || *len < SETXATTR_PLAIN + SETXATTR_EXTENSION)
+		return;
+	w->kills_privileges = (body->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0;
+	*len -= SETXATTR_EXTENSION;
+	memmove(rest, rest + SETXATTR_EXTENSION, *len - SETXATTR_PLAIN);
+	in->len = (uint32_t)*len;
+}
+
+/* Note what libfuse will not tell the operation, and put what it does not know in its words. */
+static void look_at_request(struct worker *w, size_t *ret_len)
+{
+	size_t len = *ret_len;
 	struct fuse_in_header *in = (void *)w->request;
 	const void *body = in + 1;
 
@@ -102,6 +122,8 @@ static void look_at_request(struct worker *w, size_t len)
 	} else if (in->opcode == FUSE_TMPFILE) {
 		w->creates_unnamed = 1;
 		in->opcode = FUSE_CREATE;
+	} else if (in->opcode == FUSE_SETXATTR) {
+		narrow_setxattr(w, ret_len);
 	} else if (in->opcode == FUSE_INIT && len >= sizeof *in + offsetof(struct fuse_init_in, flags2)) {
 		const struct fuse_init_in *init = body;
 		w->init_unique = in->unique;
@@ -120,7 +142,9 @@ static void patch_init_reply(struct worker *w, const struct iovec *iov, int coun
 	if (count != 2 || iov[1].iov_len < offsetof(struct fuse_init_out, flags) + sizeof(uint32_t))
 		return;
 	struct fuse_init_out *init = iov[1].iov_base;
-	init->flags |= w->init_flags & WANTED_FLAGS;
+	uint32_t added = w->init_flags & WANTED_FLAGS & ~init->flags;
+	init->flags |= added;
+	w->channel->extended = (added & FUSE_SETXATTR_EXT) != 0;
 }
 
 /* ---- libfuse's view of the device ---- */
@@ -173,7 +197,7 @@ static int serve_one(struct worker *w)
 		return 0;
 	AFTER_REQUEST();
 	buf.size = (size_t)n;
-	look_at_request(w, buf.size);
+	look_at_request(w, &buf.size);
 	fuse_session_process_buf(session, &buf);
 	return !fuse_session_exited(session);
 }

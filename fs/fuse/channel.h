@@ -12,6 +12,7 @@
  *   FUSE_HANDLE_KILLPRIV_V2  the kernel stops asking for security.capability before each write; in return a write or truncate
  *                            by somebody without CAP_FSETID says so and we clear the set-id bits
  *   FUSE_TMPFILE             a request like CREATE for a file without a name: the operation is create, which can tell them apart
+ *   FUSE_SETXATTR_EXT        a new access ACL says whether it takes the set-group-ID bit away, as chmod by somebody outside of the group
  */
 
 #include <fuse_lowlevel.h>
@@ -48,7 +49,7 @@ const char *channel_opcode_name(unsigned opcode);
 
 /** This thread's reply buffer: CHANNEL_MAX_IO bytes, page-aligned, valid until the next request. */
 void *channel_buffer(void);
-/** The request at hand wants the set-id bits cleared (write or truncate by an unprivileged process). */
+/** The request at hand wants the set-id bits cleared (write or truncate by an unprivileged process; an ACL set by one). */
 int channel_kills_privileges(void);
 /** The request at hand is to create a file without a name; the one that it gives means nothing. */
 int channel_creates_unnamed(void);

@@ -75,15 +75,21 @@ static enum err set_object(
 	return e;
 }
 
+/* What a write takes away. Without the right to execute, set-group-ID is no privilege. */
+static mode_t privilege_bits(const struct stat *st)
+{
+	mode_t group = (st->st_mode & S_IXGRP) ? S_ISGID : 0;
+
+	return st->st_mode & (S_ISUID | group);
+}
+
 enum err adapter_kill_privileges(struct adapter *a, struct node *n, struct vault_file *file)
 {
 	struct vault_attr attr = {.set = VAULT_SET_MODE};
 	struct stat st;
 
 	TRY(vault_file_stat(file, &st));
-	mode_t kill = st.st_mode & S_ISUID;
-	if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-		kill |= S_ISGID;
+	mode_t kill = privilege_bits(&st);
 	if (!kill)
 		return ERR_OK;
 	attr.mode = st.st_mode & 07777 & ~kill;
@@ -117,6 +123,31 @@ static enum err set_rest(struct adapter *a, struct node *n, const struct vault_a
 	return e;
 }
 
+/*
+ * A change of nothing. Of a file, without a time of change: the kernel is about to write for somebody without privileges, and
+ * leaves it to us to clear set-ID bits. Otherwise chown(-1, -1): anybody may, and it marks the time of change; but it
+ * clears set-ID bits as well, and with any of these only the owner may.
+ */
+static enum err set_nothing(struct adapter *a, struct node *n, int valid, uid_t caller, struct stat *ret)
+{
+	struct vault_attr attr = {.set = 0};
+	struct stat st;
+
+	TRY(stat_node(a, n, &st));
+	int set_id = S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID));
+	if (S_ISREG(st.st_mode) && !(valid & FUSE_SET_ATTR_CTIME)) {
+		*ret = st;
+		attr.set = VAULT_SET_MODE;
+		attr.mode = st.st_mode & 07777 & ~privilege_bits(&st);
+		return set_id && caller != 0 ? set_rest(a, n, &attr, ret) : ERR_OK;
+	}
+	if (set_id && caller != 0 && caller != st.st_uid) {
+		errno = EPERM;
+		return err_system("chown of a set-ID program");
+	}
+	return set_rest(a, n, &attr, ret);
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, struct fuse_file_info *fi)
 {
 	struct adapter *a = adapter_of(req);
@@ -131,7 +162,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, stru
 	if (e == ERR_OK && attr.set)
 		e = set_rest(a, n, &attr, &after);
 	else if (e == ERR_OK && !(valid & FUSE_SET_ATTR_SIZE))
-		e = stat_node(a, n, &after);
+		e = set_nothing(a, n, valid, fuse_req_ctx(req)->uid, &after);
 	if (e == ERR_OK)
 		fuse_reply_attr(req, &after, ADAPTER_TIMEOUT);
 	else

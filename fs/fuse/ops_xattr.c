@@ -6,8 +6,10 @@
 #include "fs/fuse/channel.h"
 
 #define ACL_PREFIX  "system.posix_acl_"
+#define ACL_ACCESS  "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
 #define CAPABILITY  "security.capability"
+#define TRUSTED     "trusted."
 
 /* The call on the vault that each operation makes. */
 struct xattr_call {
@@ -96,6 +98,20 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	reply_sized(req, size, &call, e);
 }
 
+/* As chmod does when its caller is not in the group. */
+static enum err set_without_group_id(struct vault_object o, struct xattr_call *c)
+{
+	struct vault_attr attr = {.set = VAULT_SET_MODE};
+	struct stat st;
+
+	TRY(set(o, c));
+	TRY(vault_stat(o, &st));
+	if (!(st.st_mode & S_ISGID))
+		return ERR_OK;
+	attr.mode = st.st_mode & 07777 & ~S_ISGID;
+	return vault_setattr(o, NULL, &attr, &st);
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
 	struct adapter *a = adapter_of(req);
@@ -110,15 +126,37 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		n->no_caps = 0;
 	if (!strcmp(name, ACL_DEFAULT))
 		n->no_inherited_acl = 0;
-	adapter_done(req, call_on_node(a, n, set, &call));
+	int kill = channel_kills_privileges() && !strcmp(name, ACL_ACCESS);
+	adapter_done(req, call_on_node(a, n, kill ? set_without_group_id : set, &call));
+}
+
+/* Only the administrator sees that there are "trusted." ones; the kernel asks for the capability only to read them. */
+static size_t without_trusted(char *names, size_t len)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		n = strlen(names + at) + 1;
+		if (!strncmp(names + at, TRUSTED, strlen(TRUSTED)))
+			continue;
+		memmove(names + kept, names + at, n);
+		kept += n;
+	}
+	return kept;
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct adapter *a = adapter_of(req);
-	struct xattr_call call = {.out = channel_buffer(), .size = size > CHANNEL_MAX_IO ? CHANNEL_MAX_IO : size};
+	struct xattr_call call = {.out = channel_buffer(), .size = CHANNEL_MAX_IO};
 
-	reply_sized(req, size, &call, call_on_node(a, adapter_node(a, ino), list, &call));
+	enum err e = call_on_node(a, adapter_node(a, ino), list, &call);
+	if (e == ERR_OK && fuse_req_ctx(req)->uid != 0)
+		call.len = without_trusted(call.out, call.len);
+	if (e == ERR_OK && size > 0 && call.len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		reply_sized(req, size, &call, e);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)

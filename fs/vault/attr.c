@@ -9,7 +9,7 @@ static enum err set_owner(const struct target *t, const struct vault_attr *a)
 	uid_t uid = a->set & VAULT_SET_UID ? a->uid : (uid_t)-1;
 	gid_t gid = a->set & VAULT_SET_GID ? a->gid : (gid_t)-1;
 
-	if (!(a->set & (VAULT_SET_UID | VAULT_SET_GID)))
+	if (a->set && !(a->set & (VAULT_SET_UID | VAULT_SET_GID)))
 		return ERR_OK;
 	return t->l->fchownat(t->l, t->fd, t->name, uid, gid, t->at) == 0 ? ERR_OK : fail_errno("chown");
 }

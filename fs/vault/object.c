@@ -121,8 +121,19 @@ static int inherits_group(const struct lower *l, int dir, int *ret)
 	return 0;
 }
 
+/* Changing the owner takes the set-ID bits away, of everything but directories. The other bits may be a default ACL's by now. */
+static int put_back_set_id(const struct target *t, mode_t set_id)
+{
+	struct stat st;
+
+	if (t->l->fstatat(t->l, t->fd, t->name, &st, t->at) != 0)
+		return -1;
+	return t->l->fchmodat(t->l, t->fd, t->name, (st.st_mode & 01777) | set_id);
+}
+
 enum err target_own(const struct target *t, int dir, struct vault_owner owner, mode_t mode)
 {
+	mode_t set_id = mode & (S_ISUID | S_ISGID);
 	int inherits;
 
 	if (!owner.set || (owner.uid == geteuid() && owner.gid == getegid()))
@@ -130,7 +141,7 @@ enum err target_own(const struct target *t, int dir, struct vault_owner owner, m
 	if (inherits_group(t->l, dir, &inherits) != 0 ||
 		t->l->fchownat(t->l, t->fd, t->name, owner.uid, inherits ? (gid_t)-1 : owner.gid, t->at) != 0)
 		return fail_errno("giving a new entry to its owner");
-	if (S_ISREG(mode) && (mode & (S_ISUID | S_ISGID)) && t->l->fchmodat(t->l, t->fd, t->name, mode & 07777) != 0)
+	if (set_id && !S_ISDIR(mode) && !S_ISLNK(mode) && put_back_set_id(t, set_id) != 0)
 		return fail_errno("setting the mode of a new entry");
 	return ERR_OK;
 }

@@ -141,7 +141,7 @@ struct vault_attr {
 	gid_t gid;
 	struct timespec atime, mtime; /* UTIME_NOW allowed */
 };
-/** Everything but the size (vault_file_truncate). @file, when open, saves a path walk; may be NULL. */
+/** Everything but the size (vault_file_truncate). Nothing set: only the time of change moves. @file, when open, saves a path walk; may be NULL. */
 enum err vault_setattr(struct vault_object o, struct vault_file *file, const struct vault_attr *attr, struct stat *ret);
 
 /** "user." names and values are encrypted; "system.posix_acl_*", "security.*", "trusted.*" pass through. @size 0 asks for the length. ERR_SYSTEM: ENODATA, ERANGE, … */
