@@ -104,7 +104,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid, st
 void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
 /** Clear the set-id bits as write(2) by an unprivileged process does. */
-enum err adapter_kill_privileges(struct adapter *a, struct node *n, struct vault_file *file);
+enum err adapter_kill_privileges(fuse_req_t req, struct node *n, struct vault_file *file);
 
 /* ops_io.c */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

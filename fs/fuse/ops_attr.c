@@ -75,33 +75,52 @@ static enum err set_object(
 	return e;
 }
 
-/* What a write takes away. Without the right to execute, set-group-ID is no privilege. */
-static mode_t privilege_bits(const struct stat *st)
+/* Who is in more groups than these, or is gone, counts as not in it: that takes a bit away, and gives none. */
+static int in_group(fuse_req_t req, gid_t gid)
 {
-	mode_t group = (st->st_mode & S_IXGRP) ? S_ISGID : 0;
+	enum { GROUPS = 1024 };
+	gid_t groups[GROUPS];
+	int count = fuse_req_ctx(req)->gid == gid ? 0 : fuse_req_getgroups(req, GROUPS, groups);
 
-	return st->st_mode & (S_ISUID | group);
+	for (int i = 0; i < count && i < GROUPS; i++)
+		if (groups[i] == gid)
+			return 1;
+	return fuse_req_ctx(req)->gid == gid;
 }
 
-enum err adapter_kill_privileges(struct adapter *a, struct node *n, struct vault_file *file)
+/* What a write takes away. Without the right to execute, set-group-ID is no privilege, and the group's members may leave it. */
+static mode_t privilege_bits(fuse_req_t req, const struct stat *st)
 {
-	struct vault_attr attr = {.set = VAULT_SET_MODE};
+	mode_t kill = st->st_mode & (S_ISUID | S_ISGID);
+
+	if ((kill & S_ISGID) && !(st->st_mode & S_IXGRP) && in_group(req, st->st_gid))
+		kill &= ~(mode_t)S_ISGID;
+	return kill;
+}
+
+static enum err clear_bits(struct adapter *a, struct node *n, struct vault_file *file, mode_t bits, struct stat *st)
+{
+	const struct vault_attr attr = {.set = VAULT_SET_MODE, .mode = st->st_mode & 07777 & ~bits};
+
+	return bits ? set_object(a, n, file, &attr, st) : ERR_OK;
+}
+
+enum err adapter_kill_privileges(fuse_req_t req, struct node *n, struct vault_file *file)
+{
 	struct stat st;
 
 	TRY(vault_file_stat(file, &st));
-	mode_t kill = privilege_bits(&st);
-	if (!kill)
-		return ERR_OK;
-	attr.mode = st.st_mode & 07777 & ~kill;
-	return set_object(a, n, file, &attr, &st);
+	return clear_bits(adapter_of(req), n, file, privilege_bits(req, &st), &st);
 }
 
-static enum err set_size(struct adapter *a, struct node *n, uint64_t size, int kill, struct stat *ret)
+static enum err set_size(fuse_req_t req, struct node *n, uint64_t size, struct stat *ret)
 {
+	struct adapter *a = adapter_of(req);
 	struct vault_file *file;
 
 	TRY(handle_file(a->handles, n, 1, &file));
-	enum err e = kill ? adapter_kill_privileges(a, n, file) : ERR_OK;
+	enum err e = channel_kills_privileges() ? adapter_kill_privileges(req, n, file) : ERR_OK;
+	vault_file_hold_mtime(file);
 	if (e == ERR_OK)
 		e = vault_file_truncate(file, size);
 	if (e == ERR_OK)
@@ -128,24 +147,21 @@ static enum err set_rest(struct adapter *a, struct node *n, const struct vault_a
  * leaves it to us to clear set-ID bits. Otherwise chown(-1, -1): anybody may, and it marks the time of change; but it
  * clears set-ID bits as well, and with any of these only the owner may.
  */
-static enum err set_nothing(struct adapter *a, struct node *n, int valid, uid_t caller, struct stat *ret)
+static enum err set_nothing(fuse_req_t req, struct node *n, int valid, struct stat *ret)
 {
-	struct vault_attr attr = {.set = 0};
-	struct stat st;
+	static const struct vault_attr nothing = {.set = 0};
+	struct adapter *a = adapter_of(req);
+	uid_t caller = fuse_req_ctx(req)->uid;
 
-	TRY(stat_node(a, n, &st));
-	int set_id = S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID));
-	if (S_ISREG(st.st_mode) && !(valid & FUSE_SET_ATTR_CTIME)) {
-		*ret = st;
-		attr.set = VAULT_SET_MODE;
-		attr.mode = st.st_mode & 07777 & ~privilege_bits(&st);
-		return set_id && caller != 0 ? set_rest(a, n, &attr, ret) : ERR_OK;
-	}
-	if (set_id && caller != 0 && caller != st.st_uid) {
+	TRY(stat_node(a, n, ret));
+	mode_t kill = caller == 0 || S_ISDIR(ret->st_mode) ? 0 : privilege_bits(req, ret);
+	if (S_ISREG(ret->st_mode) && !(valid & FUSE_SET_ATTR_CTIME))
+		return clear_bits(a, n, NULL, kill, ret);
+	if (kill && caller != ret->st_uid) {
 		errno = EPERM;
-		return err_system("chown of a set-ID program");
+		return err_system("chown of a set-ID file");
 	}
-	return set_rest(a, n, &attr, ret);
+	return set_rest(a, n, &nothing, ret);
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, struct fuse_file_info *fi)
@@ -158,11 +174,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, stru
 
 	(void)fi;
 	if (valid & FUSE_SET_ATTR_SIZE)
-		e = set_size(a, n, (uint64_t)st->st_size, channel_kills_privileges(), &after);
+		e = set_size(req, n, (uint64_t)st->st_size, &after);
 	if (e == ERR_OK && attr.set)
 		e = set_rest(a, n, &attr, &after);
 	else if (e == ERR_OK && !(valid & FUSE_SET_ATTR_SIZE))
-		e = set_nothing(a, n, valid, fuse_req_ctx(req)->uid, &after);
+		e = set_nothing(req, n, valid, &after);
 	if (e == ERR_OK)
 		fuse_reply_attr(req, &after, ADAPTER_TIMEOUT);
 	else

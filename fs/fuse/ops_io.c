@@ -77,7 +77,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	enum err e = handle_file(a->handles, n, 1, &file);
 	if (e == ERR_OK) {
 		if (channel_kills_privileges())
-			e = adapter_kill_privileges(a, n, file);
+			e = adapter_kill_privileges(req, n, file);
+		vault_file_hold_mtime(file);
 		if (e == ERR_OK)
 			e = vault_file_write(file, (uint64_t)off, buf, size);
 		if (e == ERR_OK)
@@ -122,6 +123,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 	(void)fi;
 	enum err e = handle_file(a->handles, n, 1, &file);
 	if (e == ERR_OK) {
+		vault_file_hold_mtime(file);
 		e = vault_file_allocate(file, mode, (uint64_t)off, (uint64_t)len);
 		handle_file_done(a->handles, n, 0);
 	}

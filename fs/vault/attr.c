@@ -47,6 +47,8 @@ enum err vault_setattr(struct vault_object o, struct vault_file *file, const str
 	TRY(set_owner(&t, attr));
 	TRY(set_mode(&t, attr));
 	TRY(set_times(&t, attr));
+	if (file && (attr->set & VAULT_SET_MTIME))
+		file_times_set(file, &attr->mtime);
 	return file ? vault_file_stat(file, ret) : target_stat(&t, ret);
 }
 

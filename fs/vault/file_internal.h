@@ -31,6 +31,13 @@ enum file_state {
  * 3. The lower size is chunk_lower_size(size), except on a descriptor that recovery may not write through.
  * 4. A chunk of zeros stands in the lower file only when header.flags says that there are holes, and on the disk it said so first.
  */
+/* See vault_file_hold_mtime(). @moved: something was written since, and the lower file's time is another. */
+struct held_mtime {
+	pthread_mutex_t lock;
+	struct timespec value;
+	int known, moved;
+};
+
 struct vault_file {
 	struct vault *v;
 	int fd;
@@ -46,6 +53,7 @@ struct vault_file {
 	pthread_mutex_t nonce_lock; /* writers of different chunks draw from it */
 	struct chunk_nonce nonce;
 	struct file_header header;
+	struct held_mtime mtime;
 	_Atomic int broken; /* something that failed could not be put back: no more writing until closed */
 
 	_Atomic int
@@ -54,6 +62,15 @@ struct vault_file {
 
 /** The file as a target, for attributes. */
 void file_target(const struct vault_file *f, struct target *t);
+
+/* ---- file_times.c ---- */
+
+/** The holder told the time: what was held before is over. */
+void file_times_set(struct vault_file *f, const struct timespec *mtime);
+/** The time that is held, into what fstat said. */
+void file_times_show(struct vault_file *f, struct stat *st);
+/** Give the lower file the time that is held. */
+enum err file_times_restore(struct vault_file *f);
 
 /* ---- file_keys.c ---- */
 

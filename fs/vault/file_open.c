@@ -16,6 +16,7 @@ static struct vault_file *file_new(struct vault *v, int writable)
 	f->writable = writable;
 	f->state = FILE_UNLOADED;
 	file_lock_init(&f->lock);
+	pthread_mutex_init(&f->mtime.lock, NULL);
 	pthread_mutex_init(&f->nonce_lock, NULL);
 	return f;
 }
@@ -27,6 +28,7 @@ static void file_free(struct vault_file *f)
 		f->v->lower->close(f->v->lower, f->fd);
 	pthread_mutex_destroy(&f->nonce_lock);
 	file_lock_destroy(&f->lock);
+	pthread_mutex_destroy(&f->mtime.lock);
 	free(f);
 }
 
@@ -193,6 +195,7 @@ enum err vault_file_stat(struct vault_file *f, struct stat *ret)
 	if (f->state != FILE_UNLOADED)
 		st.st_size = (off_t)f->size;
 	file_lock_drop(&f->lock, &claim);
+	file_times_show(f, &st);
 	*ret = st;
 	return ERR_OK;
 }
@@ -200,21 +203,14 @@ enum err vault_file_stat(struct vault_file *f, struct stat *ret)
 /* A created file that nothing was written to still has to get its header. Lock held. */
 static enum err put_first_header(struct vault_file *f)
 {
-	const struct lower *l = f->v->lower;
-	struct timespec times[2];
 	struct scratch *s;
-	struct stat st;
 
 	if (f->state != FILE_FRESH || f->broken)
 		return ERR_OK;
 	TRY(scratch_get(f->v->aead, &s));
-	if (l->fstat(l, f->fd, &st) != 0)
-		return fail_errno("stat of an open file");
-	TRY(file_ready_to_change(f, s, 0));
-	/* Nothing that a program can see was written: the times it gave the file stay. */
-	times[0] = st.st_atim;
-	times[1] = st.st_mtim;
-	return l->utimensat(l, f->fd, "", times, AT_EMPTY_PATH) == 0 ? ERR_OK : fail_errno("utimens");
+	/* Nothing that a program can see is written: the time it gave the file stays. */
+	vault_file_hold_mtime(f);
+	return file_ready_to_change(f, s, 0);
 }
 
 static int sync_lower(struct vault_file *f, int data_only)
@@ -235,6 +231,8 @@ enum err vault_file_sync(struct vault_file *f, int data_only)
 	e = put_first_header(f);
 	file_lock_drop(&f->lock, &claim);
 	if (e == ERR_OK)
+		e = file_times_restore(f);
+	if (e == ERR_OK)
 		e = pending_sync(f->v);
 	if (e == ERR_OK && sync_lower(f, data_only) != 0)
 		e = err_system("fsync of a file of the vault");
@@ -246,8 +244,10 @@ enum err vault_file_sync(struct vault_file *f, int data_only)
 
 enum err vault_file_close(struct vault_file *f)
 {
-	enum err e = put_first_header(f);
+	enum err e = put_first_header(f), times = file_times_restore(f);
 
+	if (e == ERR_OK)
+		e = times;
 	/* It reads as empty for as long as a session is on the list that did not end cleanly: this one then must not. */
 	if (f->state == FILE_FRESH)
 		atomic_store(&f->v->headerless, 1);

@@ -205,6 +205,13 @@ enum err vault_file_read(struct vault_file *f, uint64_t off, size_t len, void *b
 /** All of it or an error; after ENOSPC what was there before reads as before. The header's size is brought up to date by the same call. A gap before @off is a hole. */
 enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, size_t len);
 
+/**
+ * For a writer that keeps the time of modification itself and tells it later, if at all (a kernel with a write-back cache): from here on
+ * changes of the contents leave that time as it was. vault_file_stat() says so; sync and close see to the lower file. vault_setattr()
+ * with @file sets another. Before each change.
+ */
+void vault_file_hold_mtime(struct vault_file *f);
+
 enum err vault_file_truncate(struct vault_file *f, uint64_t size);
 /** Modes of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE (with KEEP_SIZE or without); others EOPNOTSUPP. */
 enum err vault_file_allocate(struct vault_file *f, int mode, uint64_t off, uint64_t len);

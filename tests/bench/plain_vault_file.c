@@ -192,6 +192,12 @@ enum err vault_file_read(struct vault_file *f, uint64_t off, size_t len, void *b
 	return ERR_OK;
 }
 
+/* Left out: two system calls for each file written, which a pass-through that wants its times right would make, too. */
+void vault_file_hold_mtime(struct vault_file *f)
+{
+	(void)f;
+}
+
 enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, size_t len)
 {
 	size_t done = 0;

@@ -284,6 +284,8 @@ CHOWN = [
     (ALICE, 0o644, BOB, (-1, -1), 0, 0o644),
     (ALICE, 0o4755, BOB, (-1, -1), "EPERM", 0o4755),
     (ALICE, 0o2755, BOB, (-1, -1), "EPERM", 0o2755),
+    (TEAM, 0o2644, BOB, (-1, -1), 0, 0o2644),
+    (TEAM, 0o2644, CAROL, (-1, -1), "EPERM", 0o2644),
     (ALICE, 0o6755, ALICE, (-1, -1), 0, 0o755),
     (ALICE, 0o6755, ALICE, (-1, TEAM), 0, 0o755),
     (ALICE, 0o2644, ALICE, (-1, TEAM), 0, 0o2644),
@@ -303,6 +305,16 @@ def test_chown(here, owner, mode, who, to, expected, after):
     st = os.stat("x")
     wanted = (owner, owner) if expected else (to[0] if to[0] >= 0 else owner, to[1] if to[1] >= 0 else owner)
     assert (st.st_uid, st.st_gid) == wanted
+
+
+def test_chown_of_nothing_by_a_stranger(here):
+    os.mkfifo("p")
+    os.chmod("p", 0o4755)
+    os.mkdir("d", 0o777)
+    with acting(CAROL):
+        assert code_of(os.chown, "p", -1, -1) == "EPERM"
+        os.chown("d", -1, -1)
+    assert mode_of("p") == 0o4755
 
 
 def test_chown_of_a_directory_keeps_its_set_id_bits(here):
@@ -349,7 +361,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("who,mode,after", [(BOB, 0o6777, 0o777), (BOB, 0o4666, 0o666), (BOB, 0o2776, 0o776), (0, 0o6777, 0o6777)])
+@pytest.mark.parametrize("who,mode,after", [(BOB, 0o6777, 0o777), (BOB, 0o4666, 0o666), (BOB, 0o2776, 0o776), (BOB, 0o2666, 0o2666),
+                                            (CAROL, 0o2666, 0o666), (CAROL, 0o6666, 0o666), (BOB, 0o6666, 0o2666), (0, 0o6777, 0o6777)])
 def test_changing_contents_clears_set_id_bits(here, change, who, mode, after):
     make("x", mode, ALICE, TEAM)
     with acting(who):
