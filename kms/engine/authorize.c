@@ -2,50 +2,190 @@
 #include <stdio.h>
 #include <string.h>
 #include "kms/engine/authorize.h"
+#include "kms/engine/condition_keys.h"
+#include "kms/engine/grants.h"
 #include "kms/engine/internal.h"
+#include "kms/engine/policy_cache.h"
 
-/* What an AWS managed key's own policy leaves to its account: use it and look at it. */
-static const char *const on_managed_keys[] = {"Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey",
-	"GenerateDataKeyWithoutPlaintext", "GetKeyLastUsage", "GetKeyPolicy", "GetKeyRotationStatus", "ListAliases",
-	"ListGrants", "ListKeyPolicies", "ListKeyRotations", "ListResourceTags", "ReEncryptFrom", "ReEncryptTo"};
+enum { ACTION_SIZE = 80, REASON_SIZE = 160 };
 
-static int allowed_on_managed(const char *action)
+/* One decision on its way. */
+struct decision {
+	struct call *call;
+	const struct authorize_question *question;
+	struct policy_caller caller;
+	struct policy_request request;
+	struct policy_inputs in;
+};
+
+/* ---- Documents ---- */
+
+/* An entry of the explanation for one document; NULL without one. */
+static json_t *trace_document(const struct decision *d, const char *sort, const char *name)
 {
-	for (size_t i = 0; i < sizeof(on_managed_keys) / sizeof(on_managed_keys[0]); i++)
-		if (strcmp(on_managed_keys[i], action) == 0)
-			return 1;
-	return 0;
+	json_t *statements, *entry;
+
+	if (d->question->trace == NULL)
+		return NULL;
+	statements = json_array();
+	entry = json_pack("{s:s, s:s, s:o?}", "Policy", sort, "Name", name, "Statements", statements);
+	return json_array_append_new(d->question->trace, entry) == 0 ? statements : NULL;
 }
 
-static int is_root_of(const struct engine_caller *caller, const char *account)
+static enum err ask_key_policy(struct decision *d)
 {
-	char root[ENGINE_ARN_SIZE];
+	const struct authorize_question *q = d->question;
+	struct policy_set *set AUTO_POLICIES = NULL;
+	const struct policy *policy = q->instead;
 
-	snprintf(root, sizeof(root), "arn:aws:iam::%s:root", account);
-	return account[0] != '\0' && strcmp(caller->account, account) == 0 && strcmp(caller->arn, root) == 0;
+	if (q->key == NULL && policy == NULL)
+		return ERR_OK;
+	if (policy == NULL) {
+		TRY(policies_of_key(d->call->engine, q->key, &set));
+		policy = set->policy[0];
+	}
+	d->in.has_resource_policy = 1;
+	d->in.owner = q->key != NULL ? q->key->account : d->call->caller->account;
+	return policy_evaluate(policy, &d->request, trace_document(d, "key policy", "default"), &d->in.resource);
+}
+
+static enum err ask_identity_policies(struct decision *d)
+{
+	struct policy_set *set AUTO_POLICIES = NULL;
+	enum err e;
+
+	if (d->call->caller->principal == 0)
+		return ERR_OK;
+	e = policies_of_principal(d->call->engine, d->call->caller->principal, &set);
+	/* Deleted since it signed: it has no rights left, not even those that a key policy gave its name. */
+	if (e == ERR_NOT_FOUND) {
+		d->caller.kind = POLICY_CALLER_UNKNOWN;
+		return ERR_OK;
+	}
+	TRY(e);
+	for (size_t i = 0; i < set->count; i++) {
+		unsigned says;
+
+		TRY(policy_evaluate(
+			set->policy[i], &d->request, trace_document(d, "identity policy", set->name[i]), &says));
+		d->in.identity |= says;
+	}
+	return ERR_OK;
+}
+
+static enum err ask_session_policy(struct decision *d)
+{
+	const char *text = d->call->caller->session_policy;
+	struct policy *policy;
+	enum err e;
+
+	if (text[0] == '\0')
+		return ERR_OK;
+	d->in.has_session = 1;
+	TRY(policy_parse(POLICY_SESSION, text, &policy));
+	e = policy_evaluate(policy, &d->request, trace_document(d, "session policy", "session"), &d->in.session);
+	policy_free(policy);
+	return e;
+}
+
+/* ---- The decision ---- */
+
+static void describe_caller(struct decision *d)
+{
+	const struct engine_caller *c = d->call->caller;
+
+	d->caller = (struct policy_caller){.kind = policy_caller_kind(c->arn, c->account),
+		.account = c->account,
+		.arn = c->arn,
+		.role = c->role[0] != '\0' ? c->role : NULL};
+}
+
+static int could_be_granted(enum policy_why why)
+{
+	return why == POLICY_NO_KEY_POLICY_ALLOWS || why == POLICY_NO_IDENTITY_ALLOWS;
+}
+
+static enum err ask_grants(struct decision *d, enum policy_why *why)
+{
+	struct grant_match match = {
+		.account_allowed = d->caller.kind == POLICY_CALLER_ROOT || (d->in.identity & POLICY_ALLOWS)};
+
+	TRY(grants_match(d->call, d->question->action, d->question->key, &match));
+	if (d->question->trace != NULL && match.found)
+		json_array_append_new(d->question->trace, json_pack("{s:s, s:s}", "Policy", "grant", "Name", match.id));
+	d->in.grant = match.found;
+	d->in.grant_for_session = match.names_session;
+	*why = policy_decide(&d->caller, &d->in);
+	return ERR_OK;
+}
+
+enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret)
+{
+	const struct condition_scope scope = {call, question->action, question->key};
+	struct decision d = {.call = call, .question = question};
+	char action[ACTION_SIZE];
+	enum policy_why why;
+
+	snprintf(action, sizeof(action), "kms:%s", question->action);
+	describe_caller(&d);
+	d.request = (struct policy_request){.caller = &d.caller,
+		.action = action,
+		.resource = question->resource,
+		.lookup = condition_keys_lookup,
+		.context = (void *)(uintptr_t)&scope};
+	TRY(ask_key_policy(&d));
+	TRY(ask_identity_policies(&d));
+	TRY(ask_session_policy(&d));
+	why = policy_decide(&d.caller, &d.in);
+	if (question->key != NULL && question->instead == NULL && d.caller.kind != POLICY_CALLER_UNKNOWN &&
+		could_be_granted(why))
+		TRY(ask_grants(&d, &why));
+	*ret = why;
+	return ERR_OK;
+}
+
+/* ---- The refusal ---- */
+
+static enum err refuse(
+	const struct engine_caller *caller, const char *action, const char *resource, enum policy_why why)
+{
+	char full[ACTION_SIZE], reason[REASON_SIZE];
+
+	snprintf(full, sizeof(full), "kms:%s", action);
+	policy_why_text(why, full, reason, sizeof(reason));
+	return err_fail(ERR_KMS_ACCESS_DENIED, "User: %s is not authorized to perform: %s on resource: %s %s",
+		caller->arn, full, resource, reason);
 }
 
 enum err authorize_deny(const struct engine_caller *caller, const char *action, const char *resource)
 {
-	const char *based = strcmp(resource, "*") == 0 ? "identity" : "resource";
+	return refuse(caller, action, resource, POLICY_NO_KEY_POLICY_ALLOWS);
+}
 
-	return err_fail(ERR_KMS_ACCESS_DENIED,
-		"User: %s is not authorized to perform: kms:%s on resource: %s because no %s-based policy allows the "
-		"kms:%s action",
-		caller->arn, action, resource, based, action);
+static enum err decide_or_refuse(struct call *call, const struct authorize_question *question)
+{
+	enum policy_why why;
+
+	TRY(authorize_decide(call, question, &why));
+	if (policy_is_allowed(why))
+		return ERR_OK;
+	return refuse(call->caller, question->action, question->resource, why);
 }
 
 enum err authorize(struct call *call, const char *action, const struct store_key *key)
 {
-	const struct engine_caller *caller = call->caller;
+	struct authorize_question question = {.action = action, .key = key, .resource = "*"};
 	char arn[ENGINE_ARN_SIZE];
 
-	if (key == NULL)
-		return is_root_of(caller, caller->account) ? ERR_OK : authorize_deny(caller, action, "*");
-	names_key_arn(key, arn);
-	if (!is_root_of(caller, key->account))
-		return authorize_deny(caller, action, arn);
-	if (key->manager == KEY_MANAGER_AWS && !allowed_on_managed(action))
-		return authorize_deny(caller, action, arn);
-	return ERR_OK;
+	if (key != NULL) {
+		names_key_arn(key, arn);
+		question.resource = arn;
+	}
+	TRY(grants_check_tokens(call));
+	return decide_or_refuse(call, &question);
+}
+
+enum err authorize_resource(struct call *call, const char *action, const char *arn)
+{
+	return decide_or_refuse(call, &(struct authorize_question){.action = action, .resource = arn});
 }

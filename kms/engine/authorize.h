@@ -2,20 +2,38 @@
 #ifndef SIGNETFS_ENGINE_AUTHORIZE_H
 #define SIGNETFS_ENGINE_AUTHORIZE_H
 
+/*
+ * The one place that decides: key policy, identity and session policies, grants, in AWS's order (kms/policy/policy.h). What is read
+ * for a decision is read afresh, but for parsed policies, which are kept under versions that never come again.
+ */
+
 #include "kms/base/err.h"
 #include "kms/engine/engine.h"
+#include "kms/policy/policy.h"
 #include "kms/store/store.h"
 
 struct call;
 
 /**
- * May the caller of @call do "kms:@action" on @key (NULL: an operation about no key)? The one place that decides.
- * The root of the key's account may do everything, except to administer what the service manages; nobody else may do
- * anything. ERR_KMS_ACCESS_DENIED with AWS's wording.
+ * May the caller of @call do "kms:@action" on @key (NULL: an operation about no key)? ERR_KMS_ACCESS_DENIED with AWS's wording: who,
+ * what, on which key, and whether an explicit deny or a missing allow decided. ERR_KMS_INVALID_GRANT_TOKEN.
  */
 enum err authorize(struct call *call, const char *action, const struct store_key *key);
 
+/** The same for something without a policy of its own, such as an alias: identity policies alone. */
+enum err authorize_resource(struct call *call, const char *action, const char *arn);
+
 /** The refusal for a key that the caller may not even know to exist. */
 enum err authorize_deny(const struct engine_caller *caller, const char *action, const char *resource);
+
+/** The decision itself, for whoever explains it or weighs a policy that is not in force. */
+struct authorize_question {
+	const char *action; /* without "kms:" */
+	const struct store_key *key;
+	const char *resource;         /* ARN; "*" */
+	const struct policy *instead; /* of the key's policy; NULL: the key's own */
+	json_t *trace;                /* NULL, or an array that takes an object for each document */
+};
+enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret);
 
 #endif

@@ -5,7 +5,7 @@
 #include "kms/engine/create_key.h"
 #include "kms/engine/names.h"
 
-enum { TAGS_MAX = 50, POLICY_MAX = 32768 };
+enum { TAGS_MAX = 50 };
 
 static enum err check_spec(struct call *call)
 {
@@ -67,78 +67,9 @@ static enum err check_tags(struct call *call)
 	return ERR_OK;
 }
 
-/* ---- Policy: the default one or none ---- */
-
-/* "x", or ["x"], equal to @text? */
-static int is_just(const json_t *value, const char *text)
-{
-	if (json_is_array(value) && json_array_size(value) == 1)
-		value = json_array_get(value, 0);
-	return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
-}
-
-static int only_members(const json_t *object, const char *const *allowed)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach ((json_t *)object, name, value) {
-		const char *const *a = allowed;
-
-		while (*a != NULL && strcmp(*a, name) != 0)
-			a++;
-		if (*a == NULL)
-			return 0;
-	}
-	return json_is_object(object);
-}
-
-static int is_default_statement(const json_t *s, const char *account)
-{
-	static const char *const members[] = {"Sid", "Effect", "Principal", "Action", "Resource", NULL};
-	static const char *const principals[] = {"AWS", NULL};
-	const json_t *principal = json_object_get(s, "Principal"), *who = json_object_get(principal, "AWS");
-	char root[ENGINE_ARN_SIZE];
-
-	snprintf(root, sizeof(root), "arn:aws:iam::%s:root", account);
-	return only_members(s, members) && is_just(json_object_get(s, "Effect"), "Allow") &&
-	       only_members(principal, principals) && (is_just(who, root) || is_just(who, account)) &&
-	       is_just(json_object_get(s, "Action"), "kms:*") && is_just(json_object_get(s, "Resource"), "*");
-}
-
-static int is_default_policy(const json_t *policy, const char *account)
-{
-	static const char *const members[] = {"Version", "Id", "Statement", NULL};
-	const json_t *statement = json_object_get(policy, "Statement");
-
-	if (json_is_array(statement) && json_array_size(statement) == 1)
-		statement = json_array_get(statement, 0);
-	return only_members(policy, members) && is_default_statement(statement, account);
-}
-
-static enum err check_policy(struct call *call)
-{
-	const char *text = call_string(call, "Policy");
-	json_t *policy AUTO_JSON = NULL;
-
-	if (text == NULL)
-		return ERR_OK;
-	if (strlen(text) > POLICY_MAX)
-		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key policy may be at most %d bytes long.", POLICY_MAX);
-	if (json_parse(text, strlen(text), &policy) != ERR_OK || !json_is_object(policy))
-		return err_fail(ERR_KMS_MALFORMED_POLICY, "The policy is not a JSON object.");
-	/* Storing a policy that nobody evaluates would promise a protection that is not there. */
-	if (!is_default_policy(policy, call->caller->account))
-		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION,
-			"Only the default key policy is supported here: access to a key comes from being the "
-			"keystore's owner.");
-	return ERR_OK;
-}
-
 enum err create_key_check(struct call *call)
 {
 	TRY(check_spec(call));
 	TRY(check_origin(call));
-	TRY(check_policy(call));
 	return check_tags(call);
 }

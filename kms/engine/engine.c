@@ -11,6 +11,7 @@
 #include "kms/engine/deletion.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
+#include "kms/engine/policy_cache.h"
 #include "kms/engine/rotation.h"
 
 /*
@@ -162,7 +163,8 @@ static enum err unlock(struct engine *engine, const struct engine_config *config
 	engine->secrets = secret_alloc(sizeof(*engine->secrets));
 	engine->cache = material_cache_new();
 	engine->audit = audit_queue_new();
-	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL)
+	engine->policies = policy_cache_new();
+	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL || engine->policies == NULL)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for keys; raise the limit (ulimit -l) and try again");
 	TRY(store_open(path, &engine->store));
 	TRY(read_exact(engine, path, STORE_META_ID, engine->id, sizeof(engine->id)));
@@ -182,6 +184,7 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 	engine->clock = config->clock != NULL ? config->clock : clock_system();
 	engine->reporter = config->reporter;
 	engine->audit_retention = config->audit_retention;
+	engine->grant_delay = config->grant_delay;
 	engine->checkpoint_owed = 1;
 	snprintf(engine->region, sizeof(engine->region), "%s",
 		config->region != NULL && config->region[0] != '\0' ? config->region : ENGINE_DEFAULT_REGION);
@@ -205,6 +208,7 @@ void engine_close(struct engine *engine)
 	store_close(engine->store);
 	material_cache_free(engine->cache);
 	audit_queue_free(engine->audit);
+	policy_cache_free(engine->policies);
 	secret_free(engine->secrets);
 	free(engine);
 }

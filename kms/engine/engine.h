@@ -22,11 +22,13 @@ struct engine_config {
 	const struct root_key *root_key; /* NULL: ask nothing and fail; copied into locked memory */
 	const char *region;              /* for callers that name none; default "us-east-1" */
 	uint64_t audit_retention;        /* ns after which audit records are removed; 0: never */
+	uint64_t grant_delay;            /* ns until a new grant works without its token; 0: at once */
 	const struct clock *clock;
 	const struct reporter *reporter;
 };
 
 enum { ENGINE_ACCOUNT_SIZE = 13, ENGINE_REGION_SIZE = 32, ENGINE_ARN_SIZE = 256, ENGINE_ACCESS_KEY_SIZE = 129 };
+enum { ENGINE_USER_ID_SIZE = 96, ENGINE_SESSION_POLICY_SIZE = 2049 };
 
 /** Who calls, as the transport established it. */
 struct engine_caller {
@@ -36,6 +38,12 @@ struct engine_caller {
 	char region[ENGINE_REGION_SIZE];            /* from the SigV4 scope; "" = the engine's default */
 	char source_ip[64];
 	char user_agent[256];
+	int secure;                                      /* over TLS, or on this machine's own socket */
+	int64_t principal;                               /* the user or role whose identity policies count; 0: none */
+	char role[ENGINE_ARN_SIZE];                      /* of a role's session: the role; otherwise "" */
+	char user_id[ENGINE_USER_ID_SIZE];               /* aws:userid */
+	uint64_t token_issued;                           /* of temporary credentials; otherwise 0 */
+	char session_policy[ENGINE_SESSION_POLICY_SIZE]; /* "": none */
 };
 
 struct engine_reply {

@@ -27,6 +27,7 @@ struct engine_secrets {
 
 struct material_cache;
 struct audit_queue;
+struct policy_cache;
 
 struct engine {
 	struct store *store;
@@ -38,6 +39,8 @@ struct engine {
 	struct material_cache *cache;
 	struct audit_queue *audit;
 	uint64_t audit_retention;
+	struct policy_cache *policies;
+	uint64_t grant_delay;        /* ns until a grant needs no token any more */
 	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */
 	size_t deletions_held;       /* how many the last run could not believe; used by the maintenance alone */
 };

@@ -49,6 +49,16 @@ enum err op_re_encrypt(struct call *call);
 enum err op_generate_data_key(struct call *call);
 enum err op_generate_data_key_without_plaintext(struct call *call);
 enum err op_generate_random(struct call *call);
+/* ops_policy.c */
+enum err op_put_key_policy(struct call *call);
+enum err op_get_key_policy(struct call *call);
+enum err op_list_key_policies(struct call *call);
+/* ops_grant.c */
+enum err op_create_grant(struct call *call);
+enum err op_list_grants(struct call *call);
+enum err op_list_retirable_grants(struct call *call);
+enum err op_retire_grant(struct call *call);
+enum err op_revoke_grant(struct call *call);
 /* ops_rotation.c */
 enum err op_enable_key_rotation(struct call *call);
 enum err op_disable_key_rotation(struct call *call);

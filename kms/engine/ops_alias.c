@@ -29,6 +29,15 @@ static enum err name_of(struct call *call, struct store_alias *ret)
 	return ERR_OK;
 }
 
+/* An alias has no policy of its own: what identity policies say of it counts, besides what is asked of its key. */
+static enum err authorize_alias(struct call *call, const struct store_alias *alias)
+{
+	char arn[NAMES_ALIAS_ARN_SIZE];
+
+	names_alias_arn(alias->region, alias->account, alias->name, arn);
+	return authorize_resource(call, call->op->name, arn);
+}
+
 enum err op_create_alias(struct call *call)
 {
 	struct store_alias alias;
@@ -40,6 +49,7 @@ enum err op_create_alias(struct call *call)
 	if (names_starts_with(alias.name, NAMES_RESERVED))
 		return err_fail(ERR_KMS_INVALID_ALIAS_NAME,
 			"%s begins with alias/aws/, which is reserved for keys that a service manages.", alias.name);
+	TRY(authorize_alias(call, &alias));
 	TRY(store_alias_count(call->engine->store, call->key.row, &count));
 	if (count >= ALIASES_OF_KEY_MAX)
 		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d aliases.", ALIASES_OF_KEY_MAX);
@@ -71,6 +81,7 @@ enum err op_update_alias(struct call *call)
 	struct store_key old;
 
 	TRY(find_alias(call, &alias, &old));
+	TRY(authorize_alias(call, &alias));
 	TRY(authorize(call, "UpdateAlias", &old));
 	if (strcmp(old.spec, call->key.spec) != 0 || strcmp(old.usage, call->key.usage) != 0)
 		return err_fail(ERR_KMS_VALIDATION, "The alias %s can be moved only to a key of spec %s and usage %s.",
@@ -86,6 +97,7 @@ enum err op_delete_alias(struct call *call)
 	struct store_key key;
 
 	TRY(find_alias(call, &alias, &key));
+	TRY(authorize_alias(call, &alias));
 	TRY(call_use_key(call, &key, "DeleteAlias"));
 	return store_alias_delete(call->engine->store, &alias);
 }

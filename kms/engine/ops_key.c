@@ -6,6 +6,7 @@
 #include "kms/base/random.h"
 #include "kms/engine/create_key.h"
 #include "kms/engine/deletion.h"
+#include "kms/engine/key_policy.h"
 #include "kms/engine/marker.h"
 #include "kms/engine/material.h"
 #include "kms/engine/metadata.h"
@@ -51,6 +52,8 @@ enum err op_create_key(struct call *call)
 	TRY(material_create(call->engine, &key, BACKING_FIRST, call->now));
 	TRY(store_key_update(call->engine->store, &key));
 	TRY(insert_tags(call, key.row));
+	if (call_string(call, "Policy") != NULL)
+		TRY(key_policy_put(call, &key, call_string(call, "Policy")));
 	call_touch(call, &key);
 	return answer_metadata(call, &key);
 }

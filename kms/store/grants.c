@@ -122,16 +122,15 @@ enum err store_grant_list(struct store *store, int64_t key, const char *grantee,
 	return pass_all(&q, each, context);
 }
 
-enum err store_grant_list_retirable(struct store *store, const char *account, const char *region, const char *retiring,
-	int64_t after, size_t limit, store_grant_fn each, void *context)
+enum err store_grant_list_retirable(struct store *store, const char *region, const char *retiring, int64_t after,
+	size_t limit, store_grant_fn each, void *context)
 {
 	struct query q AUTO_QUERY = {0};
 
 	TRY(query_begin(store, SQL_GRANT_LIST_RETIRABLE, &q));
 	query_bind_text(&q, 0, retiring);
 	query_bind_int(&q, 1, after);
-	query_bind_text(&q, 2, account);
-	query_bind_text(&q, 3, region);
-	query_bind_int(&q, 4, limit_of(limit));
+	query_bind_text(&q, 2, region);
+	query_bind_int(&q, 3, limit_of(limit));
 	return pass_all(&q, each, context);
 }

@@ -153,7 +153,7 @@ static const struct {
 		"AND g.grantee = ?5 ORDER BY g.row LIMIT ?4"},
 	[SQL_GRANT_LIST_RETIRABLE] = {0,
 		"SELECT " GRANT_COLUMNS "JOIN keys k ON k.row = g.key WHERE g.retiring = ? AND g.retiring <> '' "
-		"AND g.row > ? AND k.account = ? AND k.region = ? ORDER BY g.row LIMIT ?"},
+		"AND g.row > ? AND k.region = ? ORDER BY g.row LIMIT ?"},
 	[SQL_AUDIT_INSERT] = {2, "INSERT INTO audit (seq, time, account, key_arn, operation, error, record, chain) "
 				 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 	[SQL_AUDIT_WALK] = {0, "SELECT seq, time, account, key_arn, operation, error, record, chain FROM audit "

@@ -373,9 +373,9 @@ typedef enum err (*store_grant_fn)(void *context, const struct store_grant *gran
 /** The grants of @key for @grantee (NULL: all) that have one of @operations (0: whatever), behind row @after, at most @limit (0: all). */
 enum err store_grant_list(struct store *store, int64_t key, const char *grantee, uint32_t operations, int64_t after,
 	size_t limit, store_grant_fn each, void *context);
-/** Of all keys of an account and region, those that @retiring may retire. */
-enum err store_grant_list_retirable(struct store *store, const char *account, const char *region, const char *retiring,
-	int64_t after, size_t limit, store_grant_fn each, void *context);
+/** Of all keys of a region, whatever their account, those that @retiring may retire. */
+enum err store_grant_list_retirable(struct store *store, const char *region, const char *retiring, int64_t after,
+	size_t limit, store_grant_fn each, void *context);
 
 /* ---- Access keys ---- */
 

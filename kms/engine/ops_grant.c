@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "kms/base/io.h"
+#include "kms/base/json.h"
+#include "kms/base/random.h"
+#include "kms/engine/authorize.h"
+#include "kms/engine/context.h"
+#include "kms/engine/grants.h"
+#include "kms/engine/marker.h"
+#include "kms/engine/metadata.h"
+#include "kms/engine/operations.h"
+#include "kms/engine/principals.h"
+#include "kms/engine/resolve.h"
+
+enum { GRANTS_OF_KEY_MAX = 50000, PAGE_DEFAULT = 50 };
+
+static void grant_auto(struct store_grant *g)
+{
+	store_grant_free(g);
+}
+#define AUTO_GRANT __attribute__((cleanup(grant_auto)))
+
+/* ---- CreateGrant ---- */
+
+static enum err read_principal(struct call *call, const char *member, char ret[STORE_ARN_SIZE])
+{
+	const char *arn = call_string(call, member);
+	enum err e;
+
+	if (arn == NULL)
+		return ERR_OK;
+	e = strlen(arn) < STORE_ARN_SIZE ? principal_check_arn(call->engine, arn) : ERR_NOT_FOUND;
+	if (e == ERR_NOT_FOUND)
+		return err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", arn);
+	TRY(e);
+	snprintf(ret, STORE_ARN_SIZE, "%s", arn);
+	return ERR_OK;
+}
+
+static enum err read_operations(struct call *call, struct store_grant *g)
+{
+	const json_t *list = json_object_get(call->request, "Operations"), *item;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, item) {
+		uint32_t bit = grant_operation(json_string_value(item));
+
+		if (bit == 0)
+			return err_fail(
+				ERR_KMS_VALIDATION, "Operation %.64s cannot be granted.", json_string_value(item));
+		g->operations |= bit;
+	}
+	if (g->operations == 0)
+		return err_fail(ERR_KMS_VALIDATION, "A grant needs at least one operation.");
+	if (!grant_fits_key(g->operations, &call->key))
+		return err_fail(ERR_KMS_VALIDATION,
+			"Operations of the grant are not valid for a key of KeySpec %s and KeyUsage %s.",
+			call->key.spec, call->key.usage);
+	return ERR_OK;
+}
+
+/* The same pairs are the same text, in whatever order they came. */
+static enum err canonical(const json_t *pairs, char **ret)
+{
+	uint8_t *encoded AUTO_FREE = NULL;
+	size_t len;
+
+	TRY(context_encode(pairs, &encoded, &len)); /* not too long */
+	*ret = json_dumps(pairs, JSON_COMPACT | JSON_SORT_KEYS);
+	return *ret != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err read_constraints(struct call *call, struct store_grant *g)
+{
+	const json_t *constraints = json_object_get(call->request, "Constraints");
+	const json_t *equals = json_object_get(constraints, "EncryptionContextEquals");
+	const json_t *subset = json_object_get(constraints, "EncryptionContextSubset");
+
+	if (equals != NULL && subset != NULL)
+		return err_fail(ERR_KMS_VALIDATION,
+			"A grant has EncryptionContextEquals or EncryptionContextSubset, not both.");
+	if (equals == NULL && subset == NULL)
+		return ERR_OK;
+	if (strcmp(call->key.spec, "SYMMETRIC_DEFAULT") != 0)
+		return err_fail(ERR_KMS_VALIDATION,
+			"Encryption context constraints are for symmetric encryption keys; this one is %s.",
+			call->key.spec);
+	g->constraint = equals != NULL ? STORE_CONSTRAINT_EQUALS : STORE_CONSTRAINT_SUBSET;
+	return canonical(equals != NULL ? equals : subset, &g->constraints);
+}
+
+struct twin {
+	const struct store_grant *wanted;
+	uint8_t id[STORE_GRANT_ID_SIZE];
+	int found;
+};
+
+static enum err compare(void *context, const struct store_grant *g)
+{
+	struct twin *t = context;
+	const struct store_grant *w = t->wanted;
+
+	if (strcmp(g->name, w->name) != 0 || strcmp(g->retiring, w->retiring) != 0 || g->operations != w->operations ||
+		g->constraint != w->constraint ||
+		strcmp(g->constraints, w->constraints != NULL ? w->constraints : "") != 0)
+		return ERR_OK;
+	memcpy(t->id, g->id, sizeof(t->id));
+	t->found = 1;
+	return ERR_INTERRUPTED;
+}
+
+/* A named grant that is asked for again is the one that is there: so that a retry makes no second one. */
+static enum err find_twin(struct call *call, struct store_grant *g, int *ret_found)
+{
+	struct twin twin = {.wanted = g};
+	enum err e;
+
+	*ret_found = 0;
+	if (g->name[0] == '\0')
+		return ERR_OK;
+	e = store_grant_list(call->engine->store, call->key.row, g->grantee, 0, 0, 0, compare, &twin);
+	if (e != ERR_OK && e != ERR_INTERRUPTED)
+		return e;
+	*ret_found = twin.found;
+	if (twin.found)
+		memcpy(g->id, twin.id, sizeof(g->id));
+	return ERR_OK;
+}
+
+static enum err insert(struct call *call, struct store_grant *g)
+{
+	size_t count;
+
+	TRY(store_grant_count(call->engine->store, call->key.row, &count));
+	if (count >= GRANTS_OF_KEY_MAX)
+		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d grants.", GRANTS_OF_KEY_MAX);
+	random_bytes(g->id, sizeof(g->id));
+	return store_grant_insert(call->engine->store, g, &g->row);
+}
+
+static enum err read_grant(struct call *call, struct store_grant *g)
+{
+	const char *name = call_string(call, "Name");
+
+	g->key = call->key.row;
+	g->created = call->now;
+	snprintf(g->name, sizeof(g->name), "%s", name != NULL ? name : "");
+	principal_root_arn(call->caller->account, g->issuing);
+	TRY(read_principal(call, "GranteePrincipal", g->grantee));
+	TRY(read_principal(call, "RetiringPrincipal", g->retiring));
+	TRY(read_operations(call, g));
+	return read_constraints(call, g);
+}
+
+enum err op_create_grant(struct call *call)
+{
+	struct store_grant g AUTO_GRANT = {.row = 0};
+	char token[GRANT_TOKEN_SIZE], id[GRANT_ID_TEXT_SIZE];
+	int found;
+
+	TRY(read_grant(call, &g));
+	TRY(find_twin(call, &g, &found));
+	if (!found)
+		TRY(insert(call, &g));
+	TRY(grant_token_make(call->engine, g.id, token));
+	encode_hex(g.id, sizeof(g.id), id);
+	return call_answer(call, json_pack("{s:s, s:s}", "GrantToken", token, "GrantId", id));
+}
+
+/* ---- Listings ---- */
+
+struct listing {
+	struct call *call;
+	json_t *list;
+	size_t limit;
+	int64_t last; /* row of the last entry that fits */
+	int more;
+};
+
+static json_t *constraints_of(const struct store_grant *g)
+{
+	json_t *pairs = NULL;
+
+	if (g->constraint == STORE_CONSTRAINT_NONE ||
+		json_parse(g->constraints, strlen(g->constraints), &pairs) != ERR_OK)
+		return NULL;
+	return json_pack("{s:o}",
+		g->constraint == STORE_CONSTRAINT_EQUALS ? "EncryptionContextEquals" : "EncryptionContextSubset",
+		pairs);
+}
+
+static json_t *entry_of(const struct store_grant *g, const char *key_arn)
+{
+	char id[GRANT_ID_TEXT_SIZE];
+
+	encode_hex(g->id, sizeof(g->id), id);
+	return json_pack("{s:s, s:s, s:s*, s:o?, s:s, s:s*, s:s, s:o?, s:o*}", "KeyId", key_arn, "GrantId", id, "Name",
+		g->name[0] != '\0' ? g->name : NULL, "CreationDate", metadata_time(g->created), "GranteePrincipal",
+		g->grantee, "RetiringPrincipal", g->retiring[0] != '\0' ? g->retiring : NULL, "IssuingAccount",
+		g->issuing, "Operations", grant_operations(g->operations), "Constraints", constraints_of(g));
+}
+
+/* The key's row number for the time being: no query runs inside of another. */
+static enum err add_entry(void *context, const struct store_grant *g)
+{
+	struct listing *l = context;
+	json_t *entry;
+
+	if (json_array_size(l->list) == l->limit) {
+		l->more = 1;
+		return ERR_INTERRUPTED;
+	}
+	entry = entry_of(g, "");
+	if (entry == NULL || json_object_set_new(entry, "KeyId", json_integer(g->key)) != 0 ||
+		json_array_append_new(l->list, entry) != 0)
+		return ERR_NO_MEMORY;
+	l->last = g->row;
+	return ERR_OK;
+}
+
+static enum err name_keys(struct call *call, json_t *list)
+{
+	struct store_key key;
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (list, i, entry) {
+		char arn[ENGINE_ARN_SIZE];
+
+		TRY(store_key_get(call->engine->store, json_integer_value(json_object_get(entry, "KeyId")), &key));
+		names_key_arn(&key, arn);
+		json_object_set_new(entry, "KeyId", json_string(arn));
+	}
+	return ERR_OK;
+}
+
+static enum err answer_listing(struct call *call, struct listing *l, enum err e)
+{
+	if (e == ERR_OK || e == ERR_INTERRUPTED)
+		e = name_keys(call, l->list);
+	if (e != ERR_OK) {
+		json_decref(l->list);
+		return e;
+	}
+	return marker_answer_row(call, "Grants", l->list, l->more, l->last);
+}
+
+/* One grant by its id, if it is one of the key's. */
+static enum err list_one(struct call *call, struct listing *l, const char *grant_id)
+{
+	struct store_grant g AUTO_GRANT = {.row = 0};
+	const char *grantee = call_string(call, "GranteePrincipal");
+	uint8_t id[STORE_GRANT_ID_SIZE];
+	enum err e = grant_read_id(grant_id, id);
+
+	if (e == ERR_OK)
+		e = store_grant_find(call->engine->store, id, &g);
+	if (e == ERR_OK && g.key == call->key.row && (grantee == NULL || strcmp(grantee, g.grantee) == 0))
+		return add_entry(l, &g);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err op_list_grants(struct call *call)
+{
+	struct listing l = {.call = call, .limit = (size_t)call_integer(call, "Limit", PAGE_DEFAULT)};
+	const char *id = call_string(call, "GrantId");
+	int64_t after;
+	enum err e;
+
+	TRY(marker_read_row(call, &after));
+	l.list = json_array();
+	if (id != NULL)
+		e = list_one(call, &l, id);
+	else
+		e = store_grant_list(call->engine->store, call->key.row, call_string(call, "GranteePrincipal"), 0,
+			after, l.limit + 1, add_entry, &l);
+	return answer_listing(call, &l, e);
+}
+
+enum err op_list_retirable_grants(struct call *call)
+{
+	struct listing l = {.call = call, .limit = (size_t)call_integer(call, "Limit", PAGE_DEFAULT)};
+	const char *retiring = call_string(call, "RetiringPrincipal");
+	char prefix[32];
+	int64_t after;
+	enum err e;
+
+	/* Any principal of the caller's account, and no other. */
+	snprintf(prefix, sizeof(prefix), "::%s:", call->caller->account);
+	if (!names_starts_with(retiring, "arn:aws:") || principal_check_arn(call->engine, retiring) != ERR_OK)
+		return err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", retiring);
+	if (strstr(retiring, prefix) == NULL)
+		return authorize_deny(call->caller, "ListRetirableGrants", retiring);
+	TRY(marker_read_row(call, &after));
+	l.list = json_array();
+	e = store_grant_list_retirable(call->engine->store, call->region, retiring, after, l.limit + 1, add_entry, &l);
+	return answer_listing(call, &l, e);
+}
+
+/* ---- Ending a grant ---- */
+
+static enum err grant_missing(const struct store_key *key, const char *id)
+{
+	char arn[ENGINE_ARN_SIZE];
+
+	names_key_arn(key, arn);
+	return err_fail(ERR_KMS_NOT_FOUND, "Grant %.128s of key %s does not exist.", id, arn);
+}
+
+enum err op_revoke_grant(struct call *call)
+{
+	struct store_grant g AUTO_GRANT = {.row = 0};
+	const char *text = call_string(call, "GrantId");
+	uint8_t id[STORE_GRANT_ID_SIZE];
+	enum err e;
+
+	TRY(grant_read_id(text, id));
+	e = store_grant_find(call->engine->store, id, &g);
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && g.key != call->key.row))
+		return grant_missing(&call->key, text);
+	TRY(e);
+	return store_grant_delete(call->engine->store, g.row);
+}
+
+/* By its token, or by its key and id. */
+static enum err find_to_retire(struct call *call, struct store_grant *g, struct store_key *key)
+{
+	const char *token = call_string(call, "GrantToken"), *named = call_string(call, "KeyId");
+	const char *text = call_string(call, "GrantId");
+	uint8_t id[STORE_GRANT_ID_SIZE];
+	enum err e;
+
+	if ((token == NULL) == (text == NULL) || (text == NULL) != (named == NULL))
+		return err_fail(ERR_KMS_VALIDATION, "A grant is named by GrantToken, or by KeyId and GrantId.");
+	if (named != NULL)
+		TRY(resolve_key(call, named, key));
+	TRY(token != NULL ? grant_token_read(call->engine, token, id) : grant_read_id(text, id));
+	e = store_grant_find(call->engine->store, id, g);
+	if (e == ERR_OK && named == NULL)
+		e = store_key_get(call->engine->store, g->key, key);
+	if (e == ERR_NOT_FOUND && named == NULL)
+		return err_fail(ERR_KMS_NOT_FOUND, "The grant of this token does not exist any more.");
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && g->key != key->row))
+		return grant_missing(key, text);
+	return e;
+}
+
+static int is_caller(const struct engine_caller *c, const char *arn)
+{
+	return arn[0] != '\0' && (strcmp(arn, c->arn) == 0 || (c->role[0] != '\0' && strcmp(arn, c->role) == 0));
+}
+
+/* The grant itself says who may: the key's account, the retiring principal, a grantee that may retire. A policy can only deny. */
+static enum err authorize_retiring(struct call *call, const struct store_grant *g, const struct store_key *key)
+{
+	const struct engine_caller *c = call->caller;
+	char arn[ENGINE_ARN_SIZE], root[ENGINE_ARN_SIZE];
+	struct authorize_question question = {.action = "RetireGrant", .key = key, .resource = arn};
+	enum policy_why why;
+
+	names_key_arn(key, arn);
+	principal_root_arn(key->account, root);
+	TRY(authorize_decide(call, &question, &why));
+	if (why == POLICY_DENIED_BY_KEY_POLICY || why == POLICY_DENIED_BY_IDENTITY || why == POLICY_DENIED_BY_SESSION)
+		return authorize(call, "RetireGrant", key);
+	if (strcmp(c->arn, root) == 0 || is_caller(c, g->retiring) ||
+		(is_caller(c, g->grantee) && g->operations & grant_operation("RetireGrant")))
+		return ERR_OK;
+	return authorize_deny(c, "RetireGrant", arn);
+}
+
+enum err op_retire_grant(struct call *call)
+{
+	struct store_grant g AUTO_GRANT = {.row = 0};
+	struct store_key key;
+
+	TRY(find_to_retire(call, &g, &key));
+	call_touch(call, &key);
+	TRY(authorize_retiring(call, &g, &key));
+	return store_grant_delete(call->engine->store, g.row);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include "kms/engine/principals.h"
+
+void principal_arn(const struct store_principal *p, char ret[ENGINE_ARN_SIZE])
+{
+	/* Both parts were bounded together when it was made. */
+	int n = snprintf(ret, ENGINE_ARN_SIZE, "arn:aws:iam::%s:%s%s%s", p->account,
+		p->kind == STORE_ROLE ? "role" : "user", p->path, p->name);
+
+	if (n < 0 || n >= ENGINE_ARN_SIZE)
+		ret[0] = '\0';
+}
+
+void principal_root_arn(const char *account, char ret[ENGINE_ARN_SIZE])
+{
+	snprintf(ret, ENGINE_ARN_SIZE, "arn:aws:iam::%.12s:root", account);
+}
+
+/* ---- Looking up ---- */
+
+/* What follows "arn:aws:SERVICE::", the account of which goes into @account; NULL: another form. */
+static const char *split(const char *arn, const char *service, char account[ENGINE_ACCOUNT_SIZE])
+{
+	char prefix[24];
+	size_t len = (size_t)snprintf(prefix, sizeof(prefix), "arn:aws:%s::", service);
+
+	if (strncmp(arn, prefix, len) != 0 || strspn(arn + len, "0123456789") != ENGINE_ACCOUNT_SIZE - 1 ||
+		arn[len + ENGINE_ACCOUNT_SIZE - 1] != ':')
+		return NULL;
+	memcpy(account, arn + len, ENGINE_ACCOUNT_SIZE - 1);
+	account[ENGINE_ACCOUNT_SIZE - 1] = '\0';
+	return arn + len + ENGINE_ACCOUNT_SIZE;
+}
+
+static enum err not_there(const char *arn)
+{
+	return err_fail(ERR_NOT_FOUND, "there is no principal %.*s", ENGINE_ARN_SIZE, arn);
+}
+
+enum err principal_find(struct engine *engine, const char *arn, struct store_principal *ret)
+{
+	char account[ENGINE_ACCOUNT_SIZE], found[ENGINE_ARN_SIZE];
+	const char *rest = split(arn, "iam", account), *name;
+	struct store_principal p;
+	enum err e;
+
+	if (rest == NULL || (!names_starts_with(rest, "user/") && !names_starts_with(rest, "role/")))
+		return not_there(arn);
+	name = strrchr(rest, '/') + 1;
+	e = store_principal_find(engine->store, account, rest[0] == 'r' ? STORE_ROLE : STORE_USER, name, &p);
+	if (e == ERR_NOT_FOUND)
+		return not_there(arn);
+	TRY(e);
+	principal_arn(&p, found);
+	if (strcmp(found, arn) != 0) /* the path is another */
+		return not_there(arn);
+	*ret = p;
+	return ERR_OK;
+}
+
+/* ---- Is it there? ---- */
+
+static enum err check_session(struct engine *engine, const char *arn)
+{
+	char account[ENGINE_ACCOUNT_SIZE], role[STORE_NAME_SIZE];
+	const char *rest = split(arn, "sts", account);
+	struct store_principal p;
+	size_t len;
+
+	if (rest == NULL)
+		return not_there(arn);
+	if (names_starts_with(rest, "federated-user/"))
+		return store_account_find(engine->store, account);
+	if (!names_starts_with(rest, "assumed-role/"))
+		return not_there(arn);
+	rest += strlen("assumed-role/");
+	len = strcspn(rest, "/");
+	if (len == 0 || len >= sizeof(role) || rest[len] != '/' || rest[len + 1] == '\0')
+		return not_there(arn);
+	memcpy(role, rest, len);
+	role[len] = '\0';
+	return store_principal_find(engine->store, account, STORE_ROLE, role, &p);
+}
+
+enum err principal_check(struct engine *engine, enum policy_named kind, const char *text)
+{
+	struct store_principal p;
+
+	if (kind == POLICY_NAMED_ACCOUNT)
+		return store_account_find(engine->store, text);
+	if (kind != POLICY_NAMED_ARN)
+		return ERR_OK;
+	return names_starts_with(text, "arn:aws:sts::") ? check_session(engine, text)
+							: principal_find(engine, text, &p);
+}
+
+enum err principal_check_arn(struct engine *engine, const char *arn)
+{
+	char account[ENGINE_ACCOUNT_SIZE];
+	const char *rest = split(arn, "iam", account);
+
+	if (rest != NULL && strcmp(rest, "root") == 0)
+		return store_account_find(engine->store, account);
+	return principal_check(engine, POLICY_NAMED_ARN, arn);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SIGNETFS_ENGINE_PRINCIPALS_H
+#define SIGNETFS_ENGINE_PRINCIPALS_H
+
+/* Users and roles inside the engine: names, ARNs, whether they are there. Managing them is iam.h. */
+
+#include "kms/engine/internal.h"
+#include "kms/policy/policy.h"
+
+/** "arn:aws:iam::ACCOUNT:user/dept/bob" */
+void principal_arn(const struct store_principal *p, char ret[ENGINE_ARN_SIZE]);
+/** "arn:aws:iam::ACCOUNT:root" */
+void principal_root_arn(const char *account, char ret[ENGINE_ARN_SIZE]);
+
+/** The user or role of that ARN. ERR_NOT_FOUND: there is none, or it is no ARN of one. */
+enum err principal_find(struct engine *engine, const char *arn, struct store_principal *ret);
+
+/**
+ * Is there what a policy or grant names: the account; the user or role; of a session its role, whatever the session's name?
+ * ERR_NOT_FOUND. Services and identity providers are not ours to know.
+ */
+enum err principal_check(struct engine *engine, enum policy_named kind, const char *text);
+/** The same for an ARN alone, as grants name principals: "…:root" is an account. */
+enum err principal_check_arn(struct engine *engine, const char *arn);
+
+#endif
