@@ -212,7 +212,7 @@ static void others_may_nothing(void **state)
 	snprintf(message, sizeof(message),
 		"User: arn:aws:iam::000000000000:user/eve is not authorized to perform: kms:GenerateDataKey on "
 		"resource: "
-		"%s because no resource-based policy allows the kms:GenerateDataKey action",
+		"%s because no identity-based policy allows the kms:GenerateDataKey action",
 		arn);
 	keystore_fails(k, ERR_KMS_ACCESS_DENIED, message, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", id);
 	keystore_fails(k, ERR_KMS_ACCESS_DENIED,

@@ -229,10 +229,7 @@ static void no_secret_enters_a_record(void **state)
 	json_t *body;
 
 	keystore_new_key(k, id, arn);
-	body = keystore_ok(k, "Encrypt",
-		"{'KeyId':'%s','Plaintext':'" SECRET_TEXT
-		"','GrantTokens':['grant-token-mark'],'X':'unknown-member-mark'}",
-		id);
+	body = keystore_ok(k, "Encrypt", "{'KeyId':'%s','Plaintext':'" SECRET_TEXT "','X':'unknown-member-mark'}", id);
 	keystore_text(body, "CiphertextBlob", blob);
 	json_decref(body);
 	body = keystore_ok(k, "GenerateDataKey", "{'KeyId':'%s','KeySpec':'AES_256'}", id);
@@ -248,7 +245,8 @@ static void no_secret_enters_a_record(void **state)
 	keystore_fails(k, ERR_KMS_SERIALIZATION, NULL, "Encrypt",
 		"{'KeyId':1,'Plaintext':'" SECRET_TEXT "','EncryptionContext':'" SECRET_TEXT "'}");
 	keystore_fails(k, ERR_KMS_VALIDATION, NULL, "Encrypt", "{'Plaintext':'" SECRET_TEXT "'}");
-	keystore_fails(k, ERR_KMS_NOT_FOUND, NULL, "Encrypt", "{'KeyId':'x','Plaintext':'" SECRET_TEXT "'}");
+	keystore_fails(k, ERR_KMS_NOT_FOUND, NULL, "Encrypt",
+		"{'KeyId':'x','GrantTokens':['grant-token-mark'],'Plaintext':'" SECRET_TEXT "'}");
 	keystore_fails(k, ERR_KMS_SERIALIZATION, NULL, "Encrypt", "{'KeyId':'x','Plaintext':['" SECRET_TEXT "']}");
 	keystore_fails(k, ERR_KMS_INVALID_CIPHERTEXT, NULL, "Decrypt", "{'CiphertextBlob':'" SECRET_TEXT "'}");
 	assert_int_equal(

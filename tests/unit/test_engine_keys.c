@@ -100,18 +100,24 @@ static void fifty_tags_and_no_more(void **state)
 		"{'Tags':[%s,{'TagKey':'one more','TagValue':''}]}", tags);
 }
 
-static void create_key_takes_only_the_default_policy(void **state)
+static void create_key_refuses_a_policy_that_is_none(void **state)
 {
 	struct keystore *k = *state;
+	json_t *body;
 
 	keystore_do(k, "CreateKey", "{'Policy':'%s'}", ROOT_POLICY);
-	keystore_fails(
-		k, ERR_KMS_MALFORMED_POLICY, "The policy is not a JSON object.", "CreateKey", "{'Policy':'{not json'}");
-	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, NULL, "CreateKey",
+	keystore_fails(k, ERR_KMS_MALFORMED_POLICY, "the policy is no JSON object: JSON line 1 column 4: syntax error",
+		"CreateKey", "{'Policy':'{not json'}");
+	keystore_fails(k, ERR_KMS_MALFORMED_POLICY, "the policy has no Statement, or more than 1024", "CreateKey",
 		"{'Policy':'{\\\"Version\\\":\\\"2012-10-17\\\",\\\"Statement\\\":[]}'}");
-	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, NULL, "CreateKey",
+	keystore_fails(k, ERR_KMS_MALFORMED_POLICY,
+		"The new key policy will not allow you to update the key policy in the future.", "CreateKey",
 		"{'Policy':'{\\\"Statement\\\":[{\\\"Effect\\\":\\\"Deny\\\",\\\"Principal\\\":{\\\"AWS\\\":"
 		"\\\"arn:aws:iam::000000000000:root\\\"},\\\"Action\\\":\\\"kms:*\\\",\\\"Resource\\\":\\\"*\\\"}]}'}");
+	/* Nothing of a refused key stays. */
+	body = keystore_ok(k, "ListKeys", "{}");
+	assert_int_equal(json_array_size(json_object_get(body, "Keys")), 1);
+	json_decref(body);
 }
 
 static void a_key_answers_to_four_names(void **state)
@@ -301,7 +307,7 @@ int main(void)
 		TEST(create_key_answers_all_metadata),
 		TEST(create_key_refuses_what_it_cannot_honour),
 		TEST(fifty_tags_and_no_more),
-		TEST(create_key_takes_only_the_default_policy),
+		TEST(create_key_refuses_a_policy_that_is_none),
 		TEST(a_key_answers_to_four_names),
 		TEST(unknown_names_are_told_apart),
 		TEST(administration_takes_no_alias),
