@@ -176,8 +176,8 @@ static void describe_caller(struct exchange *x)
 {
 	snprintf(x->caller.source_ip, sizeof(x->caller.source_ip), "%s", x->peer->address);
 	snprintf(x->caller.user_agent, sizeof(x->caller.user_agent), "%s", header(x, "User-Agent"));
-	x->caller.secure = x->peer->local ||
-			   MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
+	x->caller.secure =
+		x->peer->local || MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
 }
 
 /* Our own client names its region in a header of its own: there is no signature to carry it. */
