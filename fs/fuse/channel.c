@@ -3,16 +3,16 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "fs/fuse/device.h"
+#include "fs/fuse/leader.h"
 #include "fs/vault/vault.h"
 
 enum {
@@ -24,12 +24,14 @@ enum {
 	/* How libfuse expects a SETXATTR to begin, and by how much the extended one is longer. */
 	SETXATTR_PLAIN = sizeof(struct fuse_in_header) + FUSE_COMPAT_SETXATTR_IN_SIZE,
 	SETXATTR_EXTENSION = sizeof(struct fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE,
+	LONG_BYTES = 32 * 1024, /* who moves so much lets another worker read the next request meanwhile */
 };
 
 struct worker {
 	struct channel *channel;
 	pthread_t thread;
-	int fd; /* a clone of the device, so that each thread has its own queue of requests in progress; or the session's */
+	struct device device;
+	struct follower place;
 	char *request, *reply;
 	int kills_privileges, creates_unnamed;
 	_Atomic uint64_t requests[CHANNEL_OPCODES]; /* served, by opcode; written by this worker only */
@@ -42,6 +44,7 @@ struct channel {
 	unsigned threads, started;
 	atomic_int extended; /* the kernel sends the extended SETXATTR and libfuse does not know it */
 	atomic_uint running;
+	struct leadership leadership;
 	struct worker *workers;
 };
 
@@ -167,24 +170,41 @@ static ssize_t read_request(int fd, void *buf, size_t len, void *userdata)
 
 /* ---- Workers ---- */
 
-static int clone_device(int fd)
+static int moves_much(const struct worker *w, size_t len)
 {
-	uint32_t source = (uint32_t)fd;
-	int clone = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	const struct fuse_in_header *in = (const void *)w->request;
+	const struct fuse_read_in *read_in = (const void *)(in + 1);
 
-	if (clone >= 0 && ioctl(clone, FUSE_DEV_IOC_CLONE, &source) == 0)
-		return clone;
-	if (clone >= 0)
-		close(clone);
-	return fd;
+	return len > LONG_BYTES ||
+	       (in->opcode == FUSE_READ && len >= sizeof *in + sizeof *read_in && read_in->size > LONG_BYTES);
+}
+
+static void serve(struct worker *w, size_t len)
+{
+	struct channel *c = w->channel;
+	struct fuse_buf buf = {.mem = w->request, .size = len};
+
+	leadership_begin(&c->leadership, &w->place);
+	if (moves_much(w, len))
+		leadership_pass(&c->leadership, &w->place);
+	look_at_request(w, &buf.size);
+	fuse_session_process_buf(c->config.session, &buf);
+	leadership_finish(&c->leadership, &w->place);
+}
+
+static ssize_t next_request(struct worker *w, enum role role)
+{
+	if (role == ROLE_ONE_OF_MANY)
+		return device_wait(&w->device, w->request, REQUEST_SIZE);
+	ssize_t n = device_read(&w->device, w->request, REQUEST_SIZE);
+	w->place.waits += (unsigned)w->device.waited;
+	return n;
 }
 
 /* True while there is something to go on for. */
-static int serve_one(struct worker *w)
+static int serve_one(struct worker *w, enum role role)
 {
-	struct fuse_session *session = w->channel->config.session;
-	struct fuse_buf buf = {.mem = w->request};
-	ssize_t n = read(w->fd, w->request, REQUEST_SIZE);
+	ssize_t n = next_request(w, role);
 
 	if (n < 0) {
 		if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
@@ -196,21 +216,22 @@ static int serve_one(struct worker *w)
 	if ((size_t)n < sizeof(struct fuse_in_header))
 		return 0;
 	AFTER_REQUEST();
-	buf.size = (size_t)n;
-	look_at_request(w, &buf.size);
-	fuse_session_process_buf(session, &buf);
-	return !fuse_session_exited(session);
+	serve(w, (size_t)n);
+	return !fuse_session_exited(w->channel->config.session);
 }
 
 static void *worker_main(void *context)
 {
 	struct worker *w = context;
 	struct channel *c = w->channel;
+	enum role role;
 
 	current = w;
-	reply_fd = w->fd;
-	while (serve_one(w))
-		continue;
+	reply_fd = w->device.fd;
+	do
+		role = leadership_take(&c->leadership, &w->place);
+	while (role != ROLE_NONE && serve_one(w, role));
+	leadership_end(&c->leadership);
 	fuse_session_exit(c->config.session);
 	vault_thread_cleanup();
 	if (atomic_fetch_sub(&c->running, 1) == 1)
@@ -228,9 +249,7 @@ static char *map_buffer(size_t size)
 static enum err init_worker(struct channel *c, struct worker *w)
 {
 	w->channel = c;
-	w->fd = fuse_session_fd(c->config.session);
-	if (w != c->workers)
-		w->fd = clone_device(w->fd);
+	device_open(&w->device, fuse_session_fd(c->config.session));
 	w->request = map_buffer(REQUEST_SIZE);
 	w->reply = map_buffer(CHANNEL_MAX_IO);
 	return w->request && w->reply ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
@@ -244,6 +263,7 @@ enum err channel_new(const struct channel_config *config, struct channel **ret)
 	if (!c)
 		return err_fail(ERR_NO_MEMORY, "out of memory");
 	c->config = *config;
+	leadership_init(&c->leadership);
 	c->threads = config->threads ? config->threads : THREADS_DEFAULT;
 	c->workers = calloc(c->threads, sizeof *c->workers);
 	int rc = c->workers ? fuse_session_custom_io(config->session, &io, fuse_session_fd(config->session)) : -ENOMEM;
@@ -348,9 +368,10 @@ void channel_free(struct channel *c)
 			munmap(w->request, REQUEST_SIZE);
 		if (w->reply)
 			munmap(w->reply, CHANNEL_MAX_IO);
-		if (w->channel && w->fd != fuse_session_fd(c->config.session))
-			close(w->fd);
+		if (w->channel)
+			device_close(&w->device);
 	}
+	leadership_destroy(&c->leadership);
 	free(c->workers);
 	free(c);
 }
