@@ -159,6 +159,10 @@ format: ## clang-format everything in place
 bench: $(O)/signetfs $(if $(wildcard tests/bench/*.c),$(PASSTHROUGH)) ## compare with the peers that are installed; results in build/bench
 	@$(PYTHON) tests/bench/run.py --build $(O)
 
+.PHONY: bench-scale
+bench-scale: $(O)/signetfs ## trees of ten thousand, a hundred thousand and a million files: time for each file, memory; results in build/bench
+	@$(PYTHON) tests/bench/scale.py --build $(O)
+
 # ---- Set-up ------------------------------------------------------------------------------------------------------
 
 .PHONY: deps

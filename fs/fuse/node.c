@@ -156,7 +156,7 @@ static struct node *new_node(const struct stat *st)
 	struct node *n = calloc(1, sizeof *n);
 
 	if (n) {
-		n->dev = st->st_dev;
+		n->dev = (uint32_t)st->st_dev;
 		n->ino = st->st_ino;
 		n->type = (uint16_t)(st->st_mode & S_IFMT);
 		n->handles.pin = -1;
@@ -282,7 +282,7 @@ static int note_name(struct node_table *t, struct node *parent, const char *text
 static struct node *enter_locked(
 	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
 {
-	struct node *n = *nodes_inode_slot(t, st->st_dev, st->st_ino);
+	struct node *n = *nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino);
 
 	if (n) {
 		if (!note_name(t, parent, text, len, n))
@@ -316,7 +316,7 @@ struct node *node_enter_unnamed(struct node_table *t, const struct stat *st)
 		return NULL;
 	n->lookups = 1;
 	pthread_mutex_lock(&t->lock);
-	assert(!*nodes_inode_slot(t, st->st_dev, st->st_ino));
+	assert(!*nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino));
 	insert_node(t, n);
 	pthread_mutex_unlock(&t->lock);
 	return n;

@@ -63,17 +63,19 @@ struct handles {
 struct node {
 	struct node *chain; /* next in the hash bucket */
 	struct name *names;
-	uint64_t dev, ino;
-	uint64_t lookups; /* what the kernel will give back with FORGET */
+	uint64_t ino;
+	uint64_t lookups;       /* what the kernel will give back with FORGET */
+	_Atomic uint64_t shown; /* the kernel was told this size, and the file turned out shorter; 0: not so */
+	struct handles handles;
+	uint32_t dev; /* Linux's device numbers have 32 bits */
 	uint32_t children;
-	uint16_t type;                /* S_IFMT part of the mode */
+	uint32_t generation;          /* tells it from nodes that were at this address before: file handles hold both */
 	_Atomic uint32_t pages_until; /* page_expiry.h: the kernel may hold data until then (s); 0: holds none */
-	_Atomic uint64_t shown;       /* the kernel was told this size, and the file turned out shorter; 0: not so */
+	uint16_t type;                /* S_IFMT part of the mode */
 	_Atomic uint8_t no_caps;      /* known: no security.capability attribute */
 	_Atomic uint8_t no_inherited_acl; /* a directory, known: no default ACL */
-	uint32_t generation; /* tells it from nodes that were at this address before: file handles hold both */
-	struct handles handles;
 };
+_Static_assert(sizeof(struct node) <= 104, "there may be a million of them");
 
 struct node_table;
 

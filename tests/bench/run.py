@@ -47,7 +47,7 @@ class Peer:
 
 
 class Signetfs(Peer):
-    def start(self):
+    def start(self, *before):
         key, store = f"{self.home}/root.key", f"{self.home}/kms.db"
         with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as f:
             f.write(os.urandom(32))
@@ -55,7 +55,7 @@ class Signetfs(Peer):
         access = ["--keystore", store, "--root-key", f"keyfile:{key}"]
         subprocess.run([binary, "kms", "init", *access], check=True, stdout=subprocess.DEVNULL)
         subprocess.run([binary, "init", *access, self.lower], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([binary, "mount", *access, self.lower, self.mnt], check=True)
+        subprocess.run([*before, binary, "mount", *access, self.lower, self.mnt], check=True)
 
 
 class Passthrough(Peer):
@@ -71,6 +71,22 @@ class Gocryptfs(Peer):
         subprocess.run(["gocryptfs", "-q", "-extpass", "echo x", self.lower, self.mnt], check=True)
 
 
+class Encfs(Peer):
+    def start(self):
+        subprocess.run(["encfs", "--standard", "--stdinpass", self.lower, self.mnt], input=b"x\n", check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.wait_mounted()
+
+
+class Cryfs(Peer):
+    def start(self):
+        env = {**os.environ, "CRYFS_FRONTEND": "noninteractive", "CRYFS_NO_UPDATE_CHECK": "true",
+               "CRYFS_LOCAL_STATE_DIR": f"{self.home}/state"}
+        subprocess.run(["cryfs", self.lower, self.mnt], input=b"x\n", env=env, check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        self.wait_mounted()
+
+
 class Securefs(Peer):
     def start(self):
         subprocess.run(["securefs", "create", "--pass", "x", "--rounds", "1", self.lower], check=True,
@@ -80,7 +96,8 @@ class Securefs(Peer):
         self.wait_mounted()
 
 
-PEERS = {"gocryptfs": (Gocryptfs, "gocryptfs"), "securefs": (Securefs, "securefs"),
+PEERS = {"gocryptfs": (Gocryptfs, "gocryptfs"), "securefs": (Securefs, "securefs"), "encfs": (Encfs, "encfs"),
+         "cryfs": (Cryfs, "cryfs"),
          "passthrough": (Passthrough, "{build}/tests/bench/passthrough"), "signetfs": (Signetfs, "{build}/signetfs")}
 
 
@@ -134,6 +151,14 @@ def markdown(results, peers):
     return "\n".join(lines) + "\n"
 
 
+def with_earlier(results, path):
+    """The rows of an earlier run, on the same peers, where this one has none."""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            results = {**json.load(f), **results}
+    return {name: results[name] for name in UNITS if name in results}
+
+
 PLOT = """set terminal svg size 1000,420 background 'white' font 'sans,12'
 set output '{out}.svg'
 set style data histogram
@@ -166,6 +191,7 @@ def main():
     parser.add_argument("-w", "--workloads", default=",".join(UNITS))
     parser.add_argument("-p", "--peers", default=",".join(PEERS))
     parser.add_argument("--lower", default="/dev/shm")
+    parser.add_argument("--more", action="store_true", help="keep the other rows of the results that are there")
     args = parser.parse_args()
     if os.geteuid() != 0 or not shutil.which("fio"):
         sys.exit("bench: needs root (it drops the kernel's caches) and fio: apt-get install fio gocryptfs securefs gnuplot-nox")
@@ -184,6 +210,8 @@ def main():
         shell(f"rm -rf --one-file-system {base}")
     out = os.path.join(build, "bench")
     os.makedirs(out, exist_ok=True)
+    if args.more:
+        results = with_earlier(results, f"{out}/results.json")
     with open(f"{out}/table.md", "w", encoding="utf-8") as f:
         f.write(markdown(results, peers))
     with open(f"{out}/results.json", "w", encoding="utf-8") as f:
@@ -192,4 +220,5 @@ def main():
     print(f"# written: {out}/table.md results.json ratios.svg")
 
 
-main()
+if __name__ == "__main__":
+    main()
