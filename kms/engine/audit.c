@@ -9,6 +9,7 @@
 #include "kms/engine/context.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/operations.h"
+#include "kms/policy/policy.h"
 
 enum { AUDITED_TEXT_MAX = 8192, AUDITED_LIST_MAX = 64 };
 
@@ -137,20 +138,47 @@ static json_t *response_elements(const struct call *call, enum err error)
 	return call->resource_count > 0 ? json_pack("{s:s}", "keyId", call->resource[0]) : json_null();
 }
 
-static json_t *identity(const struct engine_caller *caller)
+static json_t *event_time(uint64_t now)
 {
-	const char *last = strrchr(caller->arn, ':');
-	const char *name = last != NULL ? last + 1 : "";
-	const char *type = strcmp(name, "root") == 0        ? "Root"
-			   : strncmp(name, "user/", 5) == 0 ? "IAMUser"
-			   : caller->arn[0] != '\0'         ? "AssumedRole"
-							    : "Unknown";
-	json_t *id = json_pack("{s:s, s:s, s:s, s:s}", "type", type, "principalId",
-		strcmp(type, "Root") == 0 ? caller->account : name, "arn", caller->arn, "accountId", caller->account);
+	char text[CLOCK_ISO8601_SIZE];
 
+	clock_iso8601(now, text);
+	return json_string(text);
+}
+
+static json_t *session_context(const struct engine_caller *caller)
+{
+	const char *name = strrchr(caller->role, '/'), *colon = strchr(caller->user_id, ':');
+
+	return json_pack("{s:{s:s, s:s, s:s, s:s, s:s%}, s:{s:o?, s:s}}", "sessionIssuer", "type", "Role", "arn",
+		caller->role, "accountId", caller->account, "userName", name != NULL ? name + 1 : "", "principalId",
+		caller->user_id, colon != NULL ? (size_t)(colon - caller->user_id) : strlen(caller->user_id),
+		"attributes", "creationDate", event_time(caller->token_issued), "mfaAuthenticated", "false");
+}
+
+json_t *audit_identity(const struct engine_caller *caller)
+{
+	static const char *const types[] = {[POLICY_CALLER_UNKNOWN] = "Unknown",
+		[POLICY_CALLER_ROOT] = "Root",
+		[POLICY_CALLER_USER] = "IAMUser",
+		[POLICY_CALLER_ROLE_SESSION] = "AssumedRole",
+		[POLICY_CALLER_FEDERATED_USER] = "FederatedUser",
+		[POLICY_CALLER_SERVICE] = "AWSService"};
+	enum policy_caller_kind kind = policy_caller_kind(caller->arn, caller->account);
+	const char *last = strrchr(caller->arn, ':'), *id = last != NULL ? last + 1 : "";
+	json_t *identity;
+
+	if (caller->user_id[0] != '\0' || kind == POLICY_CALLER_ROOT)
+		id = kind == POLICY_CALLER_ROOT ? caller->account : caller->user_id;
+	identity = json_pack("{s:s, s:s, s:s, s:s}", "type", types[kind], "principalId", id, "arn", caller->arn,
+		"accountId", caller->account);
 	if (caller->access_key_id[0] != '\0')
-		json_object_set_new(id, "accessKeyId", json_string(caller->access_key_id));
-	return id;
+		json_object_set_new(identity, "accessKeyId", json_string(caller->access_key_id));
+	if (kind == POLICY_CALLER_USER)
+		json_object_set_new(identity, "userName", json_string(strrchr(caller->arn, '/') + 1));
+	if (caller->role[0] != '\0')
+		json_object_set_new(identity, "sessionContext", session_context(caller));
+	return identity;
 }
 
 static json_t *resource_of(const char *arn, const char *fallback_account)
@@ -170,14 +198,6 @@ static json_t *resources(const struct call *call)
 	return list;
 }
 
-static json_t *event_time(uint64_t now)
-{
-	char text[CLOCK_ISO8601_SIZE];
-
-	clock_iso8601(now, text);
-	return json_string(text);
-}
-
 static json_t *new_event_id(void)
 {
 	uint8_t id[UUID_SIZE];
@@ -192,8 +212,8 @@ static json_t *new_event_id(void)
 static json_t *call_record(const struct call *call, enum err error, const char *message)
 {
 	json_t *record = json_pack("{s:s, s:o?, s:o?, s:s, s:s, s:s, s:s, s:s}", "eventVersion", "1.09", "userIdentity",
-		identity(call->caller), "eventTime", event_time(call->now), "eventSource", EVENT_SOURCE, "eventName",
-		call->operation, "awsRegion", call->region, "sourceIPAddress",
+		audit_identity(call->caller), "eventTime", event_time(call->now), "eventSource", EVENT_SOURCE,
+		"eventName", call->operation, "awsRegion", call->region, "sourceIPAddress",
 		call->caller->source_ip[0] != '\0' ? call->caller->source_ip : "local", "userAgent",
 		call->caller->user_agent);
 
@@ -296,67 +316,6 @@ enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count
 	if (text == NULL)
 		return ERR_NO_MEMORY;
 	row.record = text;
-	return audit_chain_append_one(engine, &row);
-}
-
-/* ---- Access keys ---- */
-
-/* NULL for the account's root, which has no user name. */
-static const char *user_of(const char *arn)
-{
-	const char *user = arn != NULL ? strstr(arn, ":user/") : NULL;
-
-	return user != NULL ? user + strlen(":user/") : NULL;
-}
-
-static json_t *access_key_parameters(const struct audit_access_key *what)
-{
-	const char *user = user_of(what->arn);
-	int names_key = strcmp(what->event, "DeleteAccessKey") == 0;
-
-	if (user == NULL && !names_key)
-		return json_null();
-	return json_pack("{s:s*, s:s*}", "userName", user, "accessKeyId", names_key ? what->id : NULL);
-}
-
-static json_t *access_key_response(const struct audit_access_key *what)
-{
-	if (what->exception != NULL || strcmp(what->event, "CreateAccessKey") != 0)
-		return json_null();
-	return json_pack("{s:{s:s*, s:s, s:s, s:o?}}", "accessKey", "userName", user_of(what->arn), "accessKeyId",
-		what->id, "status", "Active", "createDate", event_time(what->now));
-}
-
-/* Who has the root key administers access keys: the account's root, on this machine. IAM is in no region but one. */
-static json_t *access_key_record(const struct audit_access_key *what, const struct engine_caller *caller)
-{
-	return json_pack(
-		"{s:s, s:o?, s:o?, s:s, s:s, s:s, s:s, s:s*, s:s*, s:o?, s:o?, s:o?, s:o?, s:b, s:s, s:b, s:s, s:s}",
-		"eventVersion", "1.09", "userIdentity", identity(caller), "eventTime", event_time(what->now),
-		"eventSource", "iam.amazonaws.com", "eventName", what->event, "awsRegion", ENGINE_DEFAULT_REGION,
-		"sourceIPAddress", caller->source_ip, "errorCode", what->exception, "errorMessage", what->message,
-		"requestParameters", access_key_parameters(what), "responseElements", access_key_response(what),
-		"requestID", new_event_id(), "eventID", new_event_id(), "readOnly", 0, "eventType", "AwsApiCall",
-		"managementEvent", 1, "recipientAccountId", caller->account, "eventCategory", "Management");
-}
-
-enum err audit_access_key(struct engine *engine, const struct audit_access_key *what)
-{
-	char *text __attribute__((cleanup(text_auto))) = NULL;
-	struct engine_caller owner;
-	json_t *record AUTO_JSON = NULL;
-	struct store_audit row;
-
-	TRY(engine_caller_for_uid(engine, 0, &owner));
-	record = access_key_record(what, &owner);
-	text = record != NULL ? json_text(record, &(size_t){0}) : NULL;
-	if (text == NULL)
-		return ERR_NO_MEMORY;
-	row = (struct store_audit){.time = what->now,
-		.account = owner.account,
-		.operation = what->event,
-		.error = what->exception,
-		.record = text};
 	return audit_chain_append_one(engine, &row);
 }
 

@@ -13,6 +13,7 @@
 
 struct call;
 struct engine;
+struct engine_caller;
 
 /** The generation of a call that rests on nothing that could have changed, or that held the keystore's lock. */
 #define AUDIT_ANY_GENERATION UINT64_MAX
@@ -37,15 +38,7 @@ enum err audit_service_event(struct engine *engine, uint64_t now, const char *ev
 /** Record that @count records older than @before were removed, inside a transaction. */
 enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count);
 
-/** An access key was made, deleted, or refused: IAM's events, for CloudTrail files access keys under that service. */
-struct audit_access_key {
-	const char *event; /* "CreateAccessKey", "DeleteAccessKey" */
-	const char *id;    /* NULL: none was made */
-	const char *arn;   /* whose it is; NULL: unknown or the account's root */
-	uint64_t now;
-	const char *exception, *message; /* NULL: it was done */
-};
-/** Inside a transaction. */
-enum err audit_access_key(struct engine *engine, const struct audit_access_key *what);
+/** CloudTrail's userIdentity. */
+json_t *audit_identity(const struct engine_caller *caller);
 
 #endif

@@ -18,6 +18,12 @@ struct decision {
 	struct policy_inputs in;
 };
 
+/* "kms:Decrypt", "sts:AssumeRole" */
+static void full_action(const char *action, char ret[ACTION_SIZE])
+{
+	snprintf(ret, ACTION_SIZE, "%s%s", strchr(action, ':') != NULL ? "" : "kms:", action);
+}
+
 /* ---- Documents ---- */
 
 /* An entry of the explanation for one document; NULL without one. */
@@ -45,8 +51,9 @@ static enum err ask_key_policy(struct decision *d)
 		policy = set->policy[0];
 	}
 	d->in.has_resource_policy = 1;
-	d->in.owner = q->key != NULL ? q->key->account : d->call->caller->account;
-	return policy_evaluate(policy, &d->request, trace_document(d, "key policy", "default"), &d->in.resource);
+	d->in.owner = q->key != NULL ? q->key->account : q->owner;
+	return policy_evaluate(policy, &d->request,
+		trace_document(d, q->key != NULL ? "key policy" : "trust policy", "default"), &d->in.resource);
 }
 
 static enum err ask_identity_policies(struct decision *d)
@@ -126,7 +133,7 @@ enum err authorize_decide(struct call *call, const struct authorize_question *qu
 	char action[ACTION_SIZE];
 	enum policy_why why;
 
-	snprintf(action, sizeof(action), "kms:%s", question->action);
+	full_action(question->action, action);
 	describe_caller(&d);
 	d.request = (struct policy_request){.caller = &d.caller,
 		.action = action,
@@ -151,7 +158,7 @@ static enum err refuse(
 {
 	char full[ACTION_SIZE], reason[REASON_SIZE];
 
-	snprintf(full, sizeof(full), "kms:%s", action);
+	full_action(action, full);
 	policy_why_text(why, full, reason, sizeof(reason));
 	return err_fail(ERR_KMS_ACCESS_DENIED, "User: %s is not authorized to perform: %s on resource: %s %s",
 		caller->arn, full, resource, reason);

@@ -28,10 +28,11 @@ enum err authorize_deny(const struct engine_caller *caller, const char *action, 
 
 /** The decision itself, for whoever explains it or weighs a policy that is not in force. */
 struct authorize_question {
-	const char *action; /* without "kms:" */
+	const char *action; /* of KMS; of another service with its name: "sts:AssumeRole" */
 	const struct store_key *key;
 	const char *resource;         /* ARN; "*" */
-	const struct policy *instead; /* of the key's policy; NULL: the key's own */
+	const struct policy *instead; /* of the key's policy, or a role's trust; NULL: the key's own */
+	const char *owner;            /* account of a role */
 	json_t *trace;                /* NULL, or an array that takes an object for each document */
 };
 enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret);

@@ -183,6 +183,8 @@ static const struct {
 	{"kms:EncryptionAlgorithm", "", "GenerateDataKeyWithoutPlaintext", "SYMMETRIC_DEFAULT"},
 	{"kms:EncryptionAlgorithm", "", "GenerateDataKeyPair", "SYMMETRIC_DEFAULT"},
 	{"kms:EncryptionAlgorithm", "", "GenerateDataKeyPairWithoutPlaintext", "SYMMETRIC_DEFAULT"},
+	{"sts:ExternalId", "ExternalId", "sts:AssumeRole", NULL},
+	{"sts:RoleSessionName", "RoleSessionName", "sts:AssumeRole", NULL},
 	{"kms:SigningAlgorithm", "SigningAlgorithm", NULL, NULL},
 	{"kms:MacAlgorithm", "MacAlgorithm", NULL, NULL},
 	{"kms:KeyAgreementAlgorithm", "KeyAgreementAlgorithm", NULL, NULL},

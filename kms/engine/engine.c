@@ -12,6 +12,7 @@
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
 #include "kms/engine/policy_cache.h"
+#include "kms/engine/principals.h"
 #include "kms/engine/rotation.h"
 
 /*
@@ -215,16 +216,34 @@ void engine_close(struct engine *engine)
 
 /* ---- Callers and periodic work ---- */
 
+/* Another user of this machine is who the keystore says, if anybody. */
+static enum err caller_of_mapped_uid(struct engine *engine, uint32_t uid, struct engine_caller *caller)
+{
+	struct store_principal row;
+	int64_t principal;
+	enum err e = store_uid_find(engine->store, uid, &principal);
+
+	if (e == ERR_OK)
+		e = store_principal_get(engine->store, principal, &row);
+	if (e == ERR_NOT_FOUND)
+		return err_fail(ERR_KMS_ACCESS_DENIED,
+			"user id %u may not use this keystore: only its owner (user id %u), root, and user ids that "
+			"are "
+			"mapped to a user (signetfs kms principal map-uid) may",
+			uid, store_owner_uid(engine->store));
+	TRY(e);
+	principal_describe_user(&row, caller);
+	return ERR_OK;
+}
+
 enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engine_caller *ret)
 {
-	struct engine_caller caller = {.source_ip = "local"};
+	struct engine_caller caller = {.source_ip = "local", .secure = 1};
 
-	if (uid != 0 && uid != store_owner_uid(engine->store))
-		return err_fail(ERR_KMS_ACCESS_DENIED,
-			"user id %u may not use this keystore: only its owner (user id %u) and root may", uid,
-			store_owner_uid(engine->store));
-	snprintf(caller.account, sizeof(caller.account), "%s", ENGINE_DEFAULT_ACCOUNT);
-	snprintf(caller.arn, sizeof(caller.arn), "arn:aws:iam::%s:root", ENGINE_DEFAULT_ACCOUNT);
+	if (uid == 0 || uid == store_owner_uid(engine->store))
+		principal_describe_root(ENGINE_DEFAULT_ACCOUNT, &caller);
+	else
+		TRY(caller_of_mapped_uid(engine, uid, &caller));
 	snprintf(caller.region, sizeof(caller.region), "%s", engine->region);
 	*ret = caller;
 	return ERR_OK;

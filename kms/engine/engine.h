@@ -73,15 +73,21 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 	const json_t *request, struct engine_reply *ret_reply);
 
 enum { ENGINE_SECRET_KEY_SIZE = 41 };
-/** For SigV4: the secret of an access key and whom it belongs to (account, arn). ERR_KMS_UNRECOGNIZED_CLIENT when unknown. */
+/**
+ * For SigV4: the secret of an access key and whom it belongs to. @token is the request's session token, "" without one: temporary
+ * keys ("ASIA…") need theirs, and others have none. ERR_KMS_UNRECOGNIZED_CLIENT when unknown, ERR_KMS_EXPIRED_TOKEN.
+ */
 struct engine_access_key {
 	char secret[ENGINE_SECRET_KEY_SIZE]; /* wipe it */
-	char account[ENGINE_ACCOUNT_SIZE];
-	char arn[ENGINE_ARN_SIZE];
+	struct engine_caller who;            /* only what identifies: no region, address, user agent */
 };
-enum err engine_find_access_key(struct engine *engine, const char *access_key_id, struct engine_access_key *ret);
+enum err engine_find_access_key(
+	struct engine *engine, const char *access_key_id, const char *token, struct engine_access_key *ret);
 
-/* Managing access keys. Account NULL: the default one; arn NULL: the account's root. The secret is shown this once; wipe it. */
+/*
+ * Managing access keys. Account NULL: the default one; arn NULL: the account's root, otherwise that of a user (ERR_NOT_FOUND), who has at
+ * most two (ERR_LIMIT). The secret is shown this once; wipe it.
+ */
 enum { ENGINE_ACCESS_KEY_ID_SIZE = 21 };
 enum err engine_access_key_create(struct engine *engine, const char *account, const char *arn,
 	char ret_id[ENGINE_ACCESS_KEY_ID_SIZE], char ret_secret[ENGINE_SECRET_KEY_SIZE]);
@@ -91,7 +97,10 @@ typedef enum err (*engine_access_key_fn)(
 enum err engine_access_key_list(struct engine *engine, engine_access_key_fn each, void *context);
 enum err engine_access_key_delete(struct engine *engine, const char *access_key_id); /* ERR_NOT_FOUND */
 
-/** The caller that a local peer (Unix socket or the agent's socket pair) with @uid is: the keystore's owner and root are the account root. */
+/**
+ * The caller that a local peer (Unix socket or the agent's socket pair) with @uid is: the keystore's owner and root are the account root,
+ * others the user that engine_uid_map() made them. ERR_KMS_ACCESS_DENIED.
+ */
 enum err engine_caller_for_uid(struct engine *engine, uint32_t uid, struct engine_caller *ret);
 
 /** Record a request that was refused before it became an operation (bad signature, unknown client), so that the audit trail has it. */

@@ -24,7 +24,8 @@ enum sealed_kind {
 	SEALED_KEYSTORE_SECRET = 1, /* of a keystore whose audit trail has no chain yet */
 	SEALED_BACKING_KEY = 2,
 	SEALED_ACCESS_KEY = 3,
-	SEALED_KEYSTORE_SECRET_CHAINED = 4
+	SEALED_KEYSTORE_SECRET_CHAINED = 4,
+	SEALED_SESSION = 5 /* not in the keystore: a session token */
 };
 
 /** What a sealed secret belongs to; ids that a kind has not are of length 0. */

@@ -18,6 +18,43 @@ void principal_root_arn(const char *account, char ret[ENGINE_ARN_SIZE])
 	snprintf(ret, ENGINE_ARN_SIZE, "arn:aws:iam::%.12s:root", account);
 }
 
+/* ---- Callers ---- */
+
+void principal_describe_root(const char *account, struct engine_caller *c)
+{
+	snprintf(c->account, sizeof(c->account), "%s", account);
+	principal_root_arn(account, c->arn);
+	snprintf(c->user_id, sizeof(c->user_id), "%s", account);
+}
+
+void principal_describe_user(const struct store_principal *user, struct engine_caller *c)
+{
+	snprintf(c->account, sizeof(c->account), "%s", user->account);
+	principal_arn(user, c->arn);
+	snprintf(c->user_id, sizeof(c->user_id), "%s", user->unique_id);
+	c->principal = user->row;
+}
+
+/* The longest: "arn:aws:sts::123456789012:assumed-role/", two names of 64 and a slash. */
+_Static_assert(39 + 64 + 1 + 64 < ENGINE_ARN_SIZE, "a session's ARN fits");
+
+void principal_describe_session(const struct store_principal *role, const char *session, struct engine_caller *c)
+{
+	snprintf(c->account, sizeof(c->account), "%s", role->account);
+	snprintf(c->arn, sizeof(c->arn), "arn:aws:sts::%s:assumed-role/%s/%.64s", role->account, role->name, session);
+	principal_arn(role, c->role);
+	snprintf(c->user_id, sizeof(c->user_id), "%s:%.64s", role->unique_id, session);
+	c->principal = role->row;
+}
+
+void principal_describe_federated(const struct store_principal *user, const char *name, struct engine_caller *c)
+{
+	snprintf(c->account, sizeof(c->account), "%s", user->account);
+	snprintf(c->arn, sizeof(c->arn), "arn:aws:sts::%s:federated-user/%.64s", user->account, name);
+	snprintf(c->user_id, sizeof(c->user_id), "%s:%.64s", user->account, name);
+	c->principal = user->row;
+}
+
 /* ---- Looking up ---- */
 
 /* What follows "arn:aws:SERVICE::", the account of which goes into @account; NULL: another form. */

@@ -12,6 +12,12 @@ void principal_arn(const struct store_principal *p, char ret[ENGINE_ARN_SIZE]);
 /** "arn:aws:iam::ACCOUNT:root" */
 void principal_root_arn(const char *account, char ret[ENGINE_ARN_SIZE]);
 
+/** Fill in who a caller is; the rest stays. */
+void principal_describe_root(const char *account, struct engine_caller *caller);
+void principal_describe_user(const struct store_principal *user, struct engine_caller *caller);
+void principal_describe_session(const struct store_principal *role, const char *session, struct engine_caller *caller);
+void principal_describe_federated(const struct store_principal *user, const char *name, struct engine_caller *caller);
+
 /** The user or role of that ARN. ERR_NOT_FOUND: there is none, or it is no ARN of one. */
 enum err principal_find(struct engine *engine, const char *arn, struct store_principal *ret);
 

@@ -11,6 +11,7 @@
 #include "kms/base/random.h"
 #include "kms/base/secret.h"
 #include "kms/wire/sigv4.h"
+#include "kms/wire/sts_query.h"
 
 #define CONTENT_TYPE  "application/x-amz-json-1.1"
 #define TARGET_PREFIX "TrentService."
@@ -34,6 +35,7 @@ struct exchange {
 	size_t header_count;
 	int too_many_headers;
 	char operation[OPERATION_SIZE];
+	int is_sts; /* a form for STS instead of JSON for KMS */
 	struct engine_caller caller;
 };
 
@@ -57,7 +59,7 @@ static enum MHD_Result respond(
 		secret_heap_free(text);
 		return MHD_NO;
 	}
-	MHD_add_response_header(r, "Content-Type", CONTENT_TYPE);
+	MHD_add_response_header(r, "Content-Type", x->is_sts ? "text/xml" : CONTENT_TYPE);
 	MHD_add_response_header(r, "x-amzn-RequestId", request_id);
 	if (atomic_load(&x->server->draining))
 		MHD_add_response_header(r, "Connection", "close");
@@ -85,6 +87,28 @@ static enum MHD_Result respond_exception(const struct exchange *x, unsigned stat
 	return respond_json(x, status, request_id, body);
 }
 
+static enum MHD_Result respond_sts(const struct exchange *x, const struct engine_sts_reply *reply)
+{
+	struct text xml AUTO_TEXT;
+	char *copy;
+
+	text_init(&xml, WIRE_BODY_MAX);
+	sts_query_answer(x->operation, reply, &xml);
+	copy = text_end(&xml) == ERR_OK ? secret_heap_strdup(text_str(&xml)) : NULL;
+	return copy ? respond(x, reply->status, reply->request_id, copy, strlen(copy)) : MHD_NO;
+}
+
+static enum MHD_Result respond_sts_error(
+	const struct exchange *x, enum err e, const char *message, const char *request_id)
+{
+	struct engine_sts_reply reply = {.status = 500};
+
+	reply.code = engine_sts_code(e, &reply.status);
+	snprintf(reply.message, sizeof(reply.message), "%s", message);
+	snprintf(reply.request_id, sizeof(reply.request_id), "%s", request_id);
+	return respond_sts(x, &reply);
+}
+
 static enum MHD_Result respond_error(const struct exchange *x, enum err e, const char *message, const char *request_id)
 {
 	const char *member = e == ERR_KMS_ACCESS_DENIED ? "Message" : "message";
@@ -102,7 +126,7 @@ static enum MHD_Result refuse(struct exchange *x, enum err e, const char *messag
 	encode_utf8_repair(text); /* it may quote a header */
 	random_uuid_text(id);
 	engine_audit_refusal(x->server->config.engine, &x->caller, x->operation, e, text, id);
-	return respond_error(x, e, text, id);
+	return x->is_sts ? respond_sts_error(x, e, text, id) : respond_error(x, e, text, id);
 }
 
 static enum MHD_Result respond_outside(const struct exchange *x, unsigned status, const char *type)
@@ -195,16 +219,27 @@ static enum err identify_local(struct exchange *x)
 	return ERR_OK;
 }
 
+/* The rest of the caller is of the request. */
+static void take_identity(struct exchange *x, const struct engine_caller *who)
+{
+	struct engine_caller *c = &x->caller;
+
+	memcpy(c->account, who->account, sizeof(c->account));
+	memcpy(c->arn, who->arn, sizeof(c->arn));
+	memcpy(c->role, who->role, sizeof(c->role));
+	memcpy(c->user_id, who->user_id, sizeof(c->user_id));
+	memcpy(c->session_policy, who->session_policy, sizeof(c->session_policy));
+	c->principal = who->principal;
+	c->token_issued = who->token_issued;
+}
+
 static enum err check_signature(struct exchange *x, const struct sigv4_request *request,
 	const struct sigv4_claim *claim, struct engine_access_key *key)
 {
-	TRY(engine_find_access_key(x->server->config.engine, claim->access_key_id, key));
-	/* Long-lived keys have no token, and no other kind is handed out. */
-	if (header(x, "X-Amz-Security-Token")[0])
-		return err_fail(ERR_KMS_UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.");
+	TRY(engine_find_access_key(
+		x->server->config.engine, claim->access_key_id, header(x, "X-Amz-Security-Token"), key));
 	TRY(sigv4_verify(request, claim, key->secret));
-	memcpy(x->caller.account, key->account, sizeof(x->caller.account));
-	memcpy(x->caller.arn, key->arn, sizeof(x->caller.arn));
+	take_identity(x, &key->who);
 	return ERR_OK;
 }
 
@@ -213,12 +248,12 @@ static enum err identify_signed(struct exchange *x)
 	const struct clock *clock = x->server->clock;
 	struct sigv4_request request = {
 		"POST", "/", "", x->headers, x->header_count, text_str(&x->request->body), x->request->body.len};
-	struct engine_access_key key = {{0}, {0}, {0}};
+	struct engine_access_key key = {.secret = ""};
 	struct sigv4_claim claim;
 	enum err e;
 
 	describe_caller(x);
-	TRY(sigv4_read_claim(&request, "kms", clock->wall(clock), &claim));
+	TRY(sigv4_read_claim(&request, x->is_sts ? "sts" : "kms", clock->wall(clock), &claim));
 	_Static_assert(sizeof(claim.access_key_id) <= sizeof(x->caller.access_key_id), "an access key id fits");
 	_Static_assert(sizeof(claim.scope.region) <= sizeof(x->caller.region), "a region fits");
 	memcpy(x->caller.access_key_id, claim.access_key_id, sizeof(claim.access_key_id));
@@ -244,6 +279,47 @@ static enum MHD_Result call_engine(struct exchange *x, const json_t *arguments)
 		result = respond_error(x, reply.error, reply.message, reply.request_id);
 	json_decref(reply.body);
 	return result;
+}
+
+/* STS is asked with a form that names the action itself, and without X-Amz-Target. */
+static enum err read_form(struct exchange *x, json_t **ret)
+{
+	json_t *form AUTO_JSON = NULL;
+	const char *action;
+
+	TRY(sts_query_parse(text_str(&x->request->body), x->request->body.len, &form));
+	action = json_string_value(json_object_get(form, "Action"));
+	if (!action || !action[0] || strlen(action) >= sizeof(x->operation) ||
+		strspn(action, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != strlen(action))
+		return err_fail(ERR_KMS_UNKNOWN_OPERATION, "The request names no action.");
+	memcpy(x->operation, action, strlen(action) + 1);
+	*ret = STEAL(form);
+	return ERR_OK;
+}
+
+static enum MHD_Result answer_sts(struct exchange *x)
+{
+	struct engine_sts_reply reply = {.status = 500};
+	json_t *form AUTO_JSON = NULL;
+	enum MHD_Result result;
+	enum err e;
+
+	x->is_sts = 1;
+	e = read_form(x, &form);
+	if (e == ERR_OK)
+		e = x->peer->local ? identify_local(x) : identify_signed(x);
+	if (e != ERR_OK)
+		return refuse(x, e, err_to_http_status(e) == 500 ? "" : err_text(e));
+	engine_sts_call(x->server->config.engine, &x->caller, x->operation, form, &reply);
+	result = respond_sts(x, &reply);
+	json_decref(reply.result);
+	return result;
+}
+
+static int is_form(const struct exchange *x)
+{
+	return !strncasecmp(header(x, "Content-Type"), STS_QUERY_CONTENT_TYPE, strlen(STS_QUERY_CONTENT_TYPE)) &&
+	       !header(x, "X-Amz-Target")[0];
 }
 
 static enum MHD_Result answer_operation(struct exchange *x)
@@ -287,6 +363,8 @@ static enum MHD_Result answer(struct wire_server *s, struct MHD_Connection *conn
 	if (x.too_many_headers)
 		return respond_outside(
 			&x, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderSectionTooLargeException");
+	if (is_form(&x))
+		return answer_sts(&x);
 	read_operation(&x);
 	return answer_operation(&x);
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include "kms/engine/iam.h"
 #include "tests/support/keystore.h"
 
 #define ALIAS_ARN(name) "arn:aws:kms:" KEYSTORE_REGION ":" KEYSTORE_ACCOUNT ":" name
@@ -282,21 +283,23 @@ static void access_keys(void **state)
 	struct engine_access_key key;
 	struct found f = {0};
 
+	assert_int_equal(engine_access_key_create(k->engine, "123456789012", NULL, id, secret), ERR_NOT_FOUND);
+	assert_int_equal(engine_account_create(k->engine, "123456789012", "other"), ERR_OK);
 	assert_int_equal(engine_access_key_create(k->engine, "123456789012", NULL, id, secret), ERR_OK);
 	assert_int_equal(strlen(id), 20);
 	assert_int_equal(strncmp(id, "AKIA", 4), 0);
 	assert_int_equal(strlen(secret), 40);
 	keystore_reopen(k);
-	assert_int_equal(engine_find_access_key(k->engine, id, &key), ERR_OK);
+	assert_int_equal(engine_find_access_key(k->engine, id, "", &key), ERR_OK);
 	assert_string_equal(key.secret, secret);
-	assert_string_equal(key.account, "123456789012");
-	assert_string_equal(key.arn, "arn:aws:iam::123456789012:root");
+	assert_string_equal(key.who.account, "123456789012");
+	assert_string_equal(key.who.arn, "arn:aws:iam::123456789012:root");
 	assert_int_equal(engine_access_key_list(k->engine, note, &f), ERR_OK);
 	assert_int_equal(f.count, 1);
 	assert_string_equal(f.id, id);
 	assert_int_equal(engine_access_key_delete(k->engine, id), ERR_OK);
 	assert_int_equal(engine_access_key_delete(k->engine, id), ERR_NOT_FOUND);
-	assert_int_equal(engine_find_access_key(k->engine, id, &key), ERR_KMS_UNRECOGNIZED_CLIENT);
+	assert_int_equal(engine_find_access_key(k->engine, id, "", &key), ERR_KMS_UNRECOGNIZED_CLIENT);
 	assert_int_equal(engine_access_key_create(k->engine, "12", NULL, id, secret), ERR_USAGE);
 }
 

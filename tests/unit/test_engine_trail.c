@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "kms/engine/iam.h"
 #include "tests/support/keystore.h"
 
 /* Ways round the audit trail: what a caller sends must not keep its call out of the record, or empty the record of what matters. */
@@ -190,8 +191,11 @@ static void making_an_access_key_is_recorded(void **state)
 {
 	struct keystore *k = *state;
 	char id[ENGINE_ACCESS_KEY_ID_SIZE], secret[ENGINE_SECRET_KEY_SIZE], *whole;
+	const struct engine_principal_spec spec = {.name = "kim"};
+	struct engine_principal kim;
 	json_t *list, *r, *made;
 
+	assert_int_equal(engine_principal_create(k->engine, &spec, &kim), ERR_OK);
 	assert_int_equal(
 		engine_access_key_create(k->engine, NULL, "arn:aws:iam::000000000000:user/kim", id, secret), ERR_OK);
 	list = records_of(k, "CreateAccessKey", 1);
