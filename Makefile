@@ -9,6 +9,7 @@
 #   IPSEC_MB=0|1   fast AES-GCM through intel-ipsec-mb          (1 where the header is installed)
 #   PREFIX=DIR     where install puts things                    (/usr/local)
 #   DESTDIR=DIR    staging root for packagers                   (none)
+#   HELPERS=DIR    where install puts mount(8)'s helpers        (/sbin for PREFIX /usr and /usr/local, else PREFIX/sbin)
 #   T=NAME         check-unit, check-integration, soak: only this one (all)
 
 O       ?= build
@@ -181,14 +182,17 @@ deps-soak: deps-test ## and those that only the soak tests need
 quickstart: ## set everything up and work in a mounted, encrypted directory (DIR=~/signetfs-demo)
 	@DIR='$(DIR)' BUILD='$(abspath $(O))' contrib/quickstart
 
+# mount(8) and umount(8) look into /sbin and nowhere else.
+HELPERS ?= $(if $(filter /usr /usr/local,$(PREFIX)),/sbin,$(PREFIX)/sbin)
+HELPER_NAMES := mount.signetfs mount.fuse.signetfs umount.signetfs umount.fuse.signetfs
 MAN1 = $(wildcard doc/man/*.1)
 MAN5 = $(wildcard doc/man/*.5)
 MAN8 = $(wildcard doc/man/*.8)
 .PHONY: install
 install: $(O)/signetfs ## install below DESTDIR/PREFIX
 	install -D -m 755 $(O)/signetfs $(DESTDIR)$(PREFIX)/bin/signetfs
-	install -d $(DESTDIR)$(PREFIX)/sbin
-	ln -sf ../bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs
+	install -d $(DESTDIR)$(HELPERS)
+	for h in $(HELPER_NAMES); do ln -sf $(PREFIX)/bin/signetfs $(DESTDIR)$(HELPERS)/$$h || exit 1; done
 	install -D -m 644 contrib/completions/signetfs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signetfs
 	for m in $(MAN1); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$${m##*/} || exit 1; done
 	for m in $(MAN5); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man5/$${m##*/} || exit 1; done
@@ -196,7 +200,7 @@ install: $(O)/signetfs ## install below DESTDIR/PREFIX
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/signetfs $(DESTDIR)$(PREFIX)/sbin/mount.signetfs \
+	rm -f $(DESTDIR)$(PREFIX)/bin/signetfs $(HELPER_NAMES:%=$(DESTDIR)$(HELPERS)/%) \
 	      $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signetfs
 	rm -f $(MAN1:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man1/%) $(MAN5:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man5/%) \
 	      $(MAN8:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man8/%)
@@ -207,6 +211,6 @@ clean: ## remove the build directories
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '3,12p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '3,13p'
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }' | sed 's/make   /make /'

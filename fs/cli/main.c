@@ -16,11 +16,25 @@ static const struct cli_command commands[] = {
 };
 
 /* mount(8) runs "mount.signetfs VAULT MOUNTPOINT -o ..." for a line of /etc/fstab. */
-static int is_mount_helper(const char *program)
+/* The names under which mount(8) and umount(8) look for us. */
+static const struct helper {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} helpers[] = {
+	{"mount.signetfs", cli_mount},
+	{"mount.fuse.signetfs", cli_mount},
+	{"umount.signetfs", cli_umount},
+	{"umount.fuse.signetfs", cli_umount},
+};
+
+static const struct helper *find_helper(const char *program)
 {
 	const char *slash = strrchr(program, '/');
 
-	return strcmp(slash ? slash + 1 : program, "mount.signetfs") == 0;
+	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
+		if (strcmp(slash ? slash + 1 : program, helpers[i].name) == 0)
+			return &helpers[i];
+	return NULL;
 }
 
 static int is_one_of(const char *word, const char *a, const char *b)
@@ -39,7 +53,8 @@ int main(int argc, char **argv)
 		puts("signetfs " SIGNETFS_VERSION);
 		return cli_finish(CLI_DONE);
 	}
-	if (argc > 0 && is_mount_helper(argv[0]))
-		return cli_finish(cli_mount(argc, argv));
+	const struct helper *helper = argc > 0 ? find_helper(argv[0]) : NULL;
+	if (helper)
+		return cli_finish(helper->run(argc, argv));
 	return cli_finish(cli_dispatch("", commands, argc, argv));
 }

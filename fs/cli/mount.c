@@ -14,17 +14,22 @@
 #include <syslog.h>
 #include <unistd.h>
 #include "fs/cli/mount_options.h"
+#include "fs/cli/remount.h"
 #include "fs/fuse/control.h"
 #include "fs/fuse/mount.h"
 #include "fs/vault/vault.h"
 #include "kms/base/io.h"
 #include "kms/base/secret.h"
 
+enum { CLOSING_SECONDS = 5 };
+#define NOT_GIVEN UINT64_MAX
+
 struct request {
 	struct cli_settings settings;
 	struct cli_texts option_lists; /* each -o */
 	struct mount_options options;
 	int foreground;
+	uint64_t idle;                       /* --idle; NOT_GIVEN */
 	char *vault, *point;                 /* absolute */
 	char *copies[2 * CLI_TEXTS_MAX + 1]; /* lists cut up by parsing; settings point into them */
 	size_t copies_count;
@@ -111,8 +116,11 @@ static enum err mount_vault_there(struct request *r, struct vault *vault, int si
 		.fsname = o->fsname,
 		.options = o->pass,
 		.read_only = o->read_only,
-		.allow_other = o->allow_other,
-		.unchecked = geteuid() == 0 && !o->allow_other && !o->default_permissions,
+		.allow_other = o->allow_other || o->allow_root,
+		.owner_only = o->allow_root,
+		/* Checking makes the kernel ask, which shows that somebody is there. */
+		.unchecked = geteuid() == 0 && !o->allow_other && !o->allow_root && !o->default_permissions && !o->idle,
+		.idle = o->idle,
 		.acl = o->acl,
 		.threads = o->threads,
 		.reporter = &reporter};
@@ -134,6 +142,8 @@ static enum err open_and_mount(struct request *r, struct kms *kms)
 	const struct vault_open_options options = {.path = r->vault,
 		.read_only = r->options.read_only,
 		.holder = holder,
+		/* A process that was unmounted a moment ago may still be writing: nothing is shown of it any more. */
+		.patience = mount_is_shown(r->vault) ? 0 : CLOSING_SECONDS,
 		.kms = kms,
 		.clock = clock_system(),
 		.reporter = &reporter};
@@ -245,7 +255,8 @@ static enum err resolve_options(struct request *r)
 		if (e != ERR_OK)
 			return err_wrap(e, "[mount] options in the configuration");
 	}
-	return parse_given(r, &r->options);
+	TRY(parse_given(r, &r->options));
+	return r->idle == NOT_GIVEN ? ERR_OK : mount_options_idle(r->idle, &r->options.idle);
 }
 
 static int mount_as_asked(struct request *r, char **argv)
@@ -268,12 +279,13 @@ int cli_mount(int argc, char **argv)
 	/* mount(8) calls its helpers with letters of its own, of which -f means: only pretend. */
 	const char *base = strrchr(argv[0], '/');
 	int helper = strncmp(base ? base + 1 : argv[0], "mount.", 6) == 0;
-	struct request r = {.ready_fd = -1};
+	struct request r = {.ready_fd = -1, .idle = NOT_GIVEN};
 	int fake = 0, ignored = 0;
 	const char *ignored_text = NULL;
 	const struct cli_option options[] = {
 		{"options", 'o', CLI_TEXTS, &r.option_lists, "LIST", "mount options, comma separated"},
 		{"foreground", helper ? 0 : 'f', CLI_FLAG, &r.foreground, NULL, "stay, and log to the terminal"},
+		{"idle", 0, CLI_SECONDS, &r.idle, "TIME", "unmount when unused for that long, as \"10m\""},
 		{"fake", helper ? 'f' : 0, CLI_FLAG, &fake, NULL, NULL},
 		{"sloppy", 's', CLI_FLAG, &ignored, NULL, NULL},
 		{"no-mtab", 'n', CLI_FLAG, &ignored, NULL, NULL},
@@ -286,8 +298,11 @@ int cli_mount(int argc, char **argv)
 		cli_settings_options(&r.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
+	if (done < 0 && !fake)
+		done = remount_asked(&r.option_lists) ? remount_run(&r.option_lists, argv[2])
+						      : mount_as_asked(&r, argv);
 	if (done < 0)
-		done = fake ? CLI_DONE : mount_as_asked(&r, argv);
+		done = CLI_DONE;
 	for (size_t i = 0; i < r.copies_count; i++)
 		free(r.copies[i]);
 	free(r.vault);

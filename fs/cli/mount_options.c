@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum action { IGNORE, IGNORE_PREFIX, PASS, PASS_VALUE, SET, CLEAR, NUMBER, TEXT, SETTING };
+enum { IDLE_MAX = 30 * 86400 }; /* seconds */
+
+enum action { IGNORE, IGNORE_PREFIX, PASS, PASS_VALUE, SET, CLEAR, NUMBER, SECONDS, TEXT, SETTING };
 
 /* One row per option. @target: offset in struct mount_options, or which setting. */
 static const struct {
@@ -19,6 +21,8 @@ static const struct {
 	{"noacl", CLEAR, offsetof(struct mount_options, acl)},
 	{"default_permissions", SET, offsetof(struct mount_options, default_permissions)},
 	{"allow_other", SET, offsetof(struct mount_options, allow_other)},
+	{"allow_root", SET, offsetof(struct mount_options, allow_root)},
+	{"idle", SECONDS, offsetof(struct mount_options, idle)},
 	{"threads", NUMBER, offsetof(struct mount_options, threads)},
 	{"fsname", TEXT, offsetof(struct mount_options, fsname)},
 	{"kms", SETTING, CLI_SET_ENDPOINT},
@@ -54,6 +58,8 @@ static const struct {
 	{"group", IGNORE, 0},
 	{"nofail", IGNORE, 0},
 	{"_netdev", IGNORE, 0},
+	{"silent", IGNORE, 0},
+	{"loud", IGNORE, 0},
 	{"user=", IGNORE_PREFIX, 0},
 	{"uhelper=", IGNORE_PREFIX, 0},
 	{"comment=", IGNORE_PREFIX, 0},
@@ -62,10 +68,12 @@ static const struct {
 };
 
 const char mount_options_help[] =
-	"Options behind -o: ro, allow_other, default_permissions, nosuid, nodev, noexec, noatime, sync,\n"
-	"dirsync, fsname=TEXT, subtype=TEXT, nonempty, acl (POSIX ACLs), threads=N, kms=ENDPOINT, keystore=FILE,\n"
-	"root-key=SPEC, region=NAME, ca-file=FILE, config=FILE; what fstab has for others (noauto, nofail,\n"
-	"_netdev, x-…) is ignored.";
+	"Options behind -o: ro, allow_other, allow_root, default_permissions, nosuid, nodev, noexec, noatime, sync,\n"
+	"dirsync, fsname=TEXT, subtype=TEXT, nonempty, acl (POSIX ACLs), idle=TIME, threads=N, kms=ENDPOINT, "
+	"keystore=FILE,\n"
+	"root-key=SPEC, region=NAME, ca-file=FILE, config=FILE; remount,ro and such change a mount that is there; "
+	"what\n"
+	"fstab has for others (noauto, nofail, _netdev, x-…) is ignored.";
 
 static int matches(size_t row, const char *word, size_t name_len)
 {
@@ -98,6 +106,22 @@ static enum err set_number(unsigned *target, const char *value)
 	return ERR_OK;
 }
 
+enum err mount_options_idle(uint64_t seconds, unsigned *ret)
+{
+	if (seconds > IDLE_MAX)
+		return err_fail(ERR_USAGE, "idle can be at most 30d");
+	*ret = (unsigned)seconds;
+	return ERR_OK;
+}
+
+static enum err set_seconds(unsigned *target, const char *value)
+{
+	uint64_t seconds;
+
+	TRY(cli_parse_seconds(value, &seconds));
+	return mount_options_idle(seconds, target);
+}
+
 static enum err set_setting(struct cli_settings *settings, size_t which, const char *value)
 {
 	if (!settings)
@@ -114,8 +138,9 @@ static enum err set_setting(struct cli_settings *settings, size_t which, const c
 static enum err apply(struct mount_options *o, struct cli_settings *settings, size_t row, const char *word, char *value)
 {
 	void *target = (char *)o + table[row].target;
-	int wants_value = table[row].action == PASS_VALUE || table[row].action == NUMBER || table[row].action == TEXT ||
-			  table[row].action == SETTING;
+	enum action action = table[row].action;
+	int wants_value =
+		action == PASS_VALUE || action == NUMBER || action == SECONDS || action == TEXT || action == SETTING;
 
 	if (wants_value && (!value || !value[0]))
 		return err_fail(ERR_USAGE, "the mount option \"%s\" needs a value", table[row].name);
@@ -128,6 +153,8 @@ static enum err apply(struct mount_options *o, struct cli_settings *settings, si
 		return ERR_OK;
 	case NUMBER:
 		return set_number(target, value);
+	case SECONDS:
+		return set_seconds(target, value);
 	case TEXT:
 		*(const char **)target = value;
 		return ERR_OK;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+#include "fs/fuse/backing.h"
 #include "fs/fuse/control.h"
 #include "fs/fuse/mount.h"
 #include "kms/base/encode.h"
@@ -17,18 +19,26 @@
 enum { PATIENCE_MS = 2000 };
 
 /* The serving process, to be waited for; -1 when it does not say. */
-static int open_server(const char *point)
+static int open_server(const struct mount_info *info)
 {
 	json_t *stats AUTO_JSON = NULL;
 
-	if (control_ask(point, "stats", &stats) != ERR_OK)
+	if (control_ask_mount(info, "stats", &stats) != ERR_OK)
 		return -1;
 	json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
 	return pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
 }
 
+/* One that ends answers no more; who still does serves the mount to others. */
+static int still_serves(const struct mount_info *info)
+{
+	json_t *stats AUTO_JSON = NULL;
+
+	return control_ask_mount(info, "stats", &stats) == ERR_OK;
+}
+
 /* What was written is safe once the process has ended: it syncs the vault last. */
-static void wait_for_server(int fd, const char *point)
+static void wait_for_server(int fd, const struct mount_info *info, const char *point)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	int told = 0;
@@ -37,6 +47,14 @@ static void wait_for_server(int fd, const char *point)
 		int n = poll(&pfd, 1, PATIENCE_MS);
 		if (n > 0 || (n < 0 && errno != EINTR))
 			return;
+		if (n == 0 && still_serves(info)) {
+			fprintf(stderr,
+				"signetfs: unmounted %s here; it goes on where else it is mounted: bound to another "
+				"directory, or "
+				"in another mount namespace (a container, a service)\n",
+				point);
+			return;
+		}
 		if (n == 0 && !told++)
 			fprintf(stderr, "signetfs: unmounted %s; waiting until everything is written…\n", point);
 	}
@@ -53,44 +71,62 @@ static enum err in_use(const char *point)
 		word, word);
 }
 
-static enum err unmount(const char *given, int lazy)
+static enum err find_point(const char *point, struct mount_info *ret)
+{
+	TRY(mount_what(point, ret));
+	if (strncmp(ret->type, "fuse.", 5) != 0)
+		return err_fail(ERR_NOT_FOUND, "it is a mount of type %s, not signetfs", ret->type);
+	return ERR_OK;
+}
+
+static enum err unmount_point(const char *point, int lazy, int force)
+{
+	struct mount_info info;
+
+	TRY(find_point(point, &info));
+	int server AUTO_CLOSE = lazy && !force ? -1 : open_server(&info);
+	if (force && server < 0)
+		backing_abort(makedev(info.major, info.minor));
+	enum err e = mount_unmount(point, lazy);
+	if (e == ERR_OK && !lazy)
+		wait_for_server(server, &info, point);
+	return e == ERR_BUSY ? in_use(point) : e;
+}
+
+static enum err unmount(const char *given, int lazy, int force)
 {
 	char *point = realpath(given, NULL);
-	struct mount_info info;
 
 	/* Of a mount whose process died only the path as given is left. */
 	if (!point)
 		point = strdup(given);
-	if (!point)
-		return err_fail(ERR_NO_MEMORY, "out of memory");
-	enum err e = mount_what(point, &info);
-	if (e == ERR_OK && strncmp(info.type, "fuse.", 5) != 0)
-		e = err_fail(ERR_NOT_FOUND, "it is a mount of type %s, not signetfs", info.type);
-	if (e == ERR_OK) {
-		int server AUTO_CLOSE = lazy ? -1 : open_server(point);
-		e = mount_unmount(point, lazy);
-		if (e == ERR_BUSY)
-			e = in_use(point);
-		if (e == ERR_OK)
-			wait_for_server(server, point);
-	}
+	enum err e = point ? unmount_point(point, lazy, force) : err_fail(ERR_NO_MEMORY, "out of memory");
 	free(point);
 	return e;
 }
 
 int cli_umount(int argc, char **argv)
 {
-	int lazy = 0;
+	int lazy = 0, force = 0, ignored = 0;
+	const char *ignored_text = NULL;
 	const struct cli_option options[] = {
 		{"lazy", 'l', CLI_FLAG, &lazy, NULL, "detach now; it ends when its last user is done"},
+		{"force", 'f', CLI_FLAG, &force, NULL,
+			"give up a mount whose process does not answer: what it has not written is lost"},
+		/* What umount(8) says to its helpers. */
+		{"no-mtab", 'n', CLI_FLAG, &ignored, NULL, NULL},
+		{"read-only", 'r', CLI_FLAG, &ignored, NULL, NULL},
+		{"verbose", 'v', CLI_FLAG, &ignored, NULL, NULL},
+		{"types", 't', CLI_TEXT, &ignored_text, "TYPE", NULL},
+		{"namespace", 'N', CLI_TEXT, &ignored_text, "NS", NULL},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
-	const struct cli_usage usage = {"signetfs umount [-l] MOUNTPOINT",
+	const struct cli_usage usage = {"signetfs umount [-f] [-l] MOUNTPOINT",
 		"Unmount, and wait until everything is written and the vault is closed.", 1, 1, options, NULL};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
 	if (done >= 0)
 		return done;
-	enum err e = unmount(argv[1], lazy);
+	enum err e = unmount(argv[1], lazy, force);
 	return e == ERR_OK ? CLI_DONE : cli_fail(e, "unmounting %s", argv[1]);
 }

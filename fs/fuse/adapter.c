@@ -54,13 +54,13 @@ struct node *adapter_enter(struct adapter *a, struct node *parent, const char *n
 	return n;
 }
 
-struct fuse_entry_param adapter_entry(const struct node *n, const struct stat *st)
+struct fuse_entry_param adapter_entry(const struct adapter *a, const struct node *n, const struct stat *st)
 {
 	return (struct fuse_entry_param){.ino = (fuse_ino_t)(uintptr_t)n,
 		.generation = n->generation,
 		.attr = *st,
-		.attr_timeout = ADAPTER_TIMEOUT,
-		.entry_timeout = ADAPTER_TIMEOUT};
+		.attr_timeout = a->memory,
+		.entry_timeout = a->memory};
 }
 
 void adapter_check_size(struct adapter *a, struct node *n, struct fuse_entry_param *entry)

@@ -34,6 +34,8 @@ struct adapter {
 	int doubtful;   /* an earlier session did not end cleanly: sizes are looked at before they are told */
 	int no_open;    /* the kernel takes ENOSYS for open as "never ask" */
 	int no_opendir; /* the same for opendir */
+	int owner_only; /* nobody else but root gets past the top directory: it is shown without their rights */
+	double memory; /* seconds that the kernel may remember names and attributes: the mount is the only writer, so they stay true */
 	struct adapter_counters counters;
 	/*
 	 * The kernel learns that open need not be asked from the answer to the first open; until then every file made costs a
@@ -52,9 +54,6 @@ const struct fuse_lowlevel_ops *adapter_ops(void);
 
 /* ---- For the operations ---- */
 
-/* This mount is the only writer, so what the kernel knows stays true. */
-#define ADAPTER_TIMEOUT 86400.0
-
 static inline struct adapter *adapter_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
@@ -64,6 +63,8 @@ struct node *adapter_node(struct adapter *a, fuse_ino_t ino);
 void adapter_fail(fuse_req_t req, enum err e);
 /** ERR_OK or a failure as the whole answer. */
 void adapter_done(fuse_req_t req, enum err e);
+/** What @n is like, as the whole answer. */
+void adapter_reply_attr(fuse_req_t req, const struct node *n, const struct stat *st);
 /** The directory, for as long as the caller keeps it. Takes and leaves the names lock. */
 enum err adapter_dir(struct adapter *a, fuse_ino_t ino, struct vault_dir **ret);
 struct vault_owner adapter_owner(fuse_req_t req);
@@ -71,7 +72,7 @@ struct vault_owner adapter_owner(fuse_req_t req);
 struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st);
 
 /** What the kernel is told of a node: it keeps that until it is told otherwise. */
-struct fuse_entry_param adapter_entry(const struct node *n, const struct stat *st);
+struct fuse_entry_param adapter_entry(const struct adapter *a, const struct node *n, const struct stat *st);
 
 /**
  * Look at a file before its size is told. One of no size always: the kernel never asks a byte of it, so nobody would notice that it was

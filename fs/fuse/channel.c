@@ -35,6 +35,7 @@ struct worker {
 	char *request, *reply;
 	int kills_privileges, creates_unnamed;
 	_Atomic uint64_t requests[CHANNEL_OPCODES]; /* served, by opcode; written by this worker only */
+	_Atomic uint64_t own;                       /* those of them that this process made itself */
 	uint64_t init_unique;                       /* of an INIT request that awaits its reply; else 0 */
 	uint32_t init_flags;                        /* what the kernel offered in it */
 };
@@ -43,6 +44,7 @@ struct channel {
 	struct channel_config config;
 	unsigned threads, started;
 	atomic_int extended; /* the kernel sends the extended SETXATTR and libfuse does not know it */
+	uint32_t pid;        /* as requests name their makers */
 	atomic_uint running;
 	struct leadership leadership;
 	struct worker *workers;
@@ -91,6 +93,11 @@ static atomic_uint kernel_order;
 
 /* ---- The bytes ---- */
 
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, *counter + 1, memory_order_relaxed);
+}
+
 /* Note what the extended SETXATTR says, and make it a plain one. */
 static void narrow_setxattr(struct worker *w, size_t *len)
 {
@@ -114,8 +121,9 @@ static void look_at_request(struct worker *w, size_t *ret_len)
 	const void *body = in + 1;
 
 	w->kills_privileges = w->creates_unnamed = 0;
-	_Atomic uint64_t *counter = &w->requests[in->opcode < CHANNEL_OPCODES ? in->opcode : 0];
-	atomic_store_explicit(counter, *counter + 1, memory_order_relaxed);
+	count(&w->requests[in->opcode < CHANNEL_OPCODES ? in->opcode : 0]);
+	if (in->pid == w->channel->pid)
+		count(&w->own);
 	if (in->opcode == FUSE_WRITE && len >= REQUEST_HEADER) {
 		const struct fuse_write_in *write_in = body;
 		w->kills_privileges = (write_in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
@@ -264,6 +272,7 @@ enum err channel_new(const struct channel_config *config, struct channel **ret)
 		return err_fail(ERR_NO_MEMORY, "out of memory");
 	c->config = *config;
 	leadership_init(&c->leadership);
+	c->pid = (uint32_t)getpid();
 	c->threads = config->threads ? config->threads : THREADS_DEFAULT;
 	c->workers = calloc(c->threads, sizeof *c->workers);
 	int rc = c->workers ? fuse_session_custom_io(config->session, &io, fuse_session_fd(config->session)) : -ENOMEM;
@@ -302,6 +311,19 @@ void channel_requests(const struct channel *c, uint64_t ret[CHANNEL_OPCODES])
 	for (unsigned i = 0; i < c->threads; i++)
 		for (unsigned op = 0; op < CHANNEL_OPCODES; op++)
 			ret[op] += c->workers[i].requests[op];
+}
+
+uint64_t channel_uses(const struct channel *c)
+{
+	uint64_t requests[CHANNEL_OPCODES], sum = 0;
+
+	channel_requests(c, requests);
+	for (unsigned op = 0; op < CHANNEL_OPCODES; op++)
+		if (op != FUSE_FORGET && op != FUSE_BATCH_FORGET && op != FUSE_INTERRUPT)
+			sum += requests[op];
+	for (unsigned i = 0; i < c->threads; i++)
+		sum -= c->workers[i].own;
+	return sum;
 }
 
 const char *channel_opcode_name(unsigned opcode)

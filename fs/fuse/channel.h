@@ -43,6 +43,8 @@ void channel_free(struct channel *c);
 /** Requests served so far, by the protocol's opcode. */
 enum { CHANNEL_OPCODES = 64 };
 void channel_requests(const struct channel *c, uint64_t ret[CHANNEL_OPCODES]);
+/** Those that came because somebody uses the mount: not the kernel's forgetting, nor what this process asks of its own mount. */
+uint64_t channel_uses(const struct channel *c);
 const char *channel_opcode_name(unsigned opcode);
 
 /* ---- For operations, on a worker thread ---- */

@@ -258,17 +258,12 @@ static enum err exchange(int fd, const char *op, char *buf, json_t **ret)
 	return json_parse(buf, len, ret);
 }
 
-enum err control_ask(const char *mount_point, const char *op, json_t **ret)
+enum err control_ask_mount(const struct mount_info *info, const char *op, json_t **ret)
 {
-	struct mount_info info;
+	int fd AUTO_CLOSE = connect_to(info);
 
-	TRY(mount_what(mount_point, &info));
-	if (strcmp(info.type, "fuse.signetfs") != 0)
-		return err_fail(ERR_NOT_FOUND, "%s is a mount of type %s, not signetfs", mount_point, info.type);
-	int fd AUTO_CLOSE = connect_to(&info);
 	if (fd < 0)
-		return err_fail(ERR_CLOSED, "the process that serves %s does not answer, or the mount is not yours",
-			mount_point);
+		return err_fail(ERR_CLOSED, "the process that serves it does not answer, or the mount is not yours");
 	be_patient(fd);
 	char *buf = malloc(ANSWER_MAX);
 	if (!buf)
@@ -276,4 +271,14 @@ enum err control_ask(const char *mount_point, const char *op, json_t **ret)
 	enum err e = exchange(fd, op, buf, ret);
 	free(buf);
 	return e;
+}
+
+enum err control_ask(const char *mount_point, const char *op, json_t **ret)
+{
+	struct mount_info info;
+
+	TRY(mount_what(mount_point, &info));
+	if (strcmp(info.type, MOUNT_TYPE) != 0)
+		return err_fail(ERR_NOT_FOUND, "%s is a mount of type %s, not signetfs", mount_point, info.type);
+	return err_wrap(control_ask_mount(&info, op, ret), "%s", mount_point);
 }

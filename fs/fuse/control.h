@@ -21,6 +21,8 @@ enum err control_start(struct mount *m, struct control **ret);
 /** Before mount_end(). NULL is fine. */
 void control_stop(struct control *c);
 
+/** Ask the mount that mount_what() described, which may be mounted no more. ERR_CLOSED: its process does not answer. */
+enum err control_ask_mount(const struct mount_info *info, const char *op, json_t **ret);
 /** Ask the mount at @mount_point. ERR_NOT_FOUND: no signetfs mount there; ERR_CLOSED: its process does not answer. */
 enum err control_ask(const char *mount_point, const char *op, json_t **ret);
 

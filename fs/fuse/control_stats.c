@@ -97,11 +97,11 @@ json_t *control_stats(struct mount *m)
 
 	mount_stats(m, &fs);
 	mount_requests(m, add_request, requests);
-	json_t *stats = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", (int)getpid(),
-		"mount_point", path_text(config->mount_point), "vault", path_text(config->vault_path), "uptime_seconds",
-		number(fs.uptime), "files_created", number(fs.files_created), "descriptors_open",
-		number(fs.descriptors), "inodes_known", number(fs.nodes), "bytes_read", number(fs.bytes_read),
-		"bytes_written", number(fs.bytes_written), "requests", requests);
+	json_t *stats = json_pack("{s:i, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", (int)getpid(),
+		"mount_point", path_text(config->mount_point), "vault", path_text(config->vault_path), "read_only",
+		config->read_only, "uptime_seconds", number(fs.uptime), "files_created", number(fs.files_created),
+		"descriptors_open", number(fs.descriptors), "inodes_known", number(fs.nodes), "bytes_read",
+		number(fs.bytes_read), "bytes_written", number(fs.bytes_written), "requests", requests);
 	if (stats && cache) {
 		bucket_cache_stats(cache, &s);
 		json_object_set_new(stats, "kms", kms_calls(&s));

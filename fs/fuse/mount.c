@@ -12,11 +12,13 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 #include "fs/fuse/adapter.h"
 #include "fs/fuse/backing.h"
 #include "fs/fuse/channel.h"
+#include "fs/fuse/idle.h"
 
 struct mount {
 	struct mount_config config;
@@ -67,9 +69,14 @@ static enum err fuse_failed(const char *what)
 
 /* ---- Starting ---- */
 
+static const char *source_of(const struct mount_config *config)
+{
+	return config->fsname ? config->fsname : config->vault_path;
+}
+
 static enum err session_options(const struct mount_config *config, char **ret)
 {
-	const char *fsname = config->fsname ? config->fsname : config->vault_path;
+	const char *fsname = source_of(config);
 	char *options = NULL, fixed[64];
 
 	/* libfuse unescapes what it parses: a comma or backslash in the path needs its own. */
@@ -126,6 +133,8 @@ static enum err init_adapter(struct mount *m, struct vault *vault)
 	a->vault = vault;
 	a->read_only = m->config.read_only;
 	a->acl = m->config.acl;
+	a->owner_only = m->config.owner_only;
+	a->memory = idle_memory(m->config.idle);
 	a->doubtful = vault_was_interrupted(vault);
 	a->set_owner = geteuid() == 0;
 	struct vault_dir *root = vault_root(vault);
@@ -224,6 +233,21 @@ enum err mount_settle(struct mount *m)
 /* ---- Serving and ending ---- */
 
 /*
+ * What else is mounted there by now is not ours to end; the kernel gives out a device number again at once, so that alone proves nothing.
+ * ERR_NOT_FOUND: this mount is not there any more, or hidden below another.
+ */
+static enum err unmount_own(const struct mount *m, int lazy)
+{
+	struct mount_info info;
+
+	TRY(mount_what(m->config.mount_point, &info));
+	if ((m->device && makedev(info.major, info.minor) != m->device) ||
+		strcmp(info.source, source_of(&m->config)) != 0)
+		return err_fail(ERR_NOT_FOUND, "another file system is mounted there");
+	return mount_unmount(m->config.mount_point, lazy);
+}
+
+/*
  * The first request detaches the mount while the workers go on: the kernel still has pages to write back, and programs may have
  * files open. The second stops waiting for them.
  */
@@ -237,29 +261,54 @@ static void stop(struct mount *m, unsigned requests)
 		finished(m);
 		return;
 	}
-	enum err e = mount_unmount(m->config.mount_point, 0);
+	enum err e = unmount_own(m, 0);
 	if (e == ERR_BUSY) {
 		report(m->config.reporter, REPORT_NOTICE, "%s is in use: unmounted when its last user is done",
 			m->config.mount_point);
-		e = mount_unmount(m->config.mount_point, 1);
+		e = unmount_own(m, 1);
 	}
 	if (e != ERR_OK)
 		report(m->config.reporter, REPORT_ERROR, "cannot unmount %s: %s", m->config.mount_point, err_text(e));
+}
+
+static uint64_t now_ms(void)
+{
+	const struct clock *clock = clock_system();
+
+	return clock->monotonic(clock) / (CLOCK_SECOND / 1000);
+}
+
+/* Only what is in nobody's use: the kernel refuses the rest, however soon before somebody came. */
+static void stop_unused(struct mount *m, struct idle *idle)
+{
+	enum err e = unmount_own(m, 0);
+
+	if (e == ERR_OK)
+		report(m->config.reporter, REPORT_NOTICE, "%s was unused for %u s: unmounted", m->config.mount_point,
+			m->config.idle);
+	else if (e != ERR_BUSY && e != ERR_NOT_FOUND)
+		report(m->config.reporter, REPORT_WARNING, "%s is unused but cannot be unmounted: %s",
+			m->config.mount_point, err_text(e));
+	idle_used(idle, now_ms());
 }
 
 void mount_serve(struct mount *m, int signal_fd)
 {
 	struct pollfd fds[2] = {{.fd = m->finished_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
 	struct signalfd_siginfo info;
+	struct idle idle;
 	unsigned requests = 0;
 
+	idle_begin(&idle, m->config.idle, now_ms());
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		int wait = idle_look(&idle, channel_uses(m->channel), now_ms());
+		int events = poll(fds, 2, wait);
+		if ((events < 0 && errno != EINTR) || (events > 0 && fds[0].revents))
 			return;
-		if (fds[0].revents)
-			return;
-		if (fds[1].revents && read(signal_fd, &info, sizeof info) == sizeof info)
+		if (events > 0 && read(signal_fd, &info, sizeof info) == sizeof info)
 			stop(m, ++requests);
+		else if (events == 0 && wait == 0)
+			stop_unused(m, &idle);
 	}
 }
 
@@ -288,7 +337,7 @@ void mount_end(struct mount *m)
 		fuse_session_unmount(m->session);
 	if (m->channel) {
 		fuse_session_exit(m->session);
-		mount_unmount(m->config.mount_point, 1);
+		unmount_own(m, 1);
 		channel_join(m->channel);
 		channel_free(m->channel);
 		fuse_session_unmount(m->session);

@@ -16,6 +16,8 @@
 
 struct mount;
 
+#define MOUNT_TYPE "fuse.signetfs" /* as /proc/mounts shows it, unless -o subtype= says otherwise */
+
 struct mount_config {
 	const char *vault_path;  /* absolute; /proc/mounts shows it as the source */
 	const char *mount_point; /* absolute */
@@ -28,6 +30,8 @@ struct mount_config {
 	 */
 	int unchecked;
 	int acl;          /* POSIX ACLs: an extra request for each file listed; off unless asked for */
+	int owner_only;   /* with allow_other: only the mounting user and root get in (allow_root) */
+	unsigned idle;    /* seconds: unmount when unused for so long; 0: never */
 	unsigned threads; /* 0: chosen */
 	unsigned budget;  /* open descriptors; 0: from the limits */
 	const struct reporter *reporter;
@@ -46,6 +50,8 @@ struct mount_info {
 	unsigned major, minor;
 	uid_t owner; /* who mounted it (FUSE); 0 otherwise */
 };
+/** Is there a mount of ours that shows @source as where it comes from? */
+int mount_is_shown(const char *source);
 /** What is mounted exactly there (on top). ERR_NOT_FOUND: nothing is. */
 enum err mount_what(const char *mount_point, struct mount_info *ret);
 
@@ -61,7 +67,7 @@ enum err mount_start(const struct mount_config *config, struct vault *vault, str
 /** Wait until the mount answers and tune it (read-ahead, write-back; root only). Call once after mount_start(). */
 enum err mount_settle(struct mount *m);
 
-/** Serve until unmounted, by whomever; @signal_fd from mount_signals() asks for it. */
+/** Serve until unmounted: by whomever, by a signal (@signal_fd from mount_signals()) or because nobody uses it (config.idle). */
 void mount_serve(struct mount *m, int signal_fd);
 
 /** After mount_serve() or a failed mount_settle(): end everything and close what the vault has open. */
@@ -69,6 +75,13 @@ void mount_end(struct mount *m);
 
 /** Unmount from outside. @lazy: detach now, end when the last user is gone. ERR_BUSY: in use. ERR_NOT_FOUND: not a mount. */
 enum err mount_unmount(const char *mount_point, int lazy);
+
+/**
+ * Change flags of a mount (root only): what @list, as behind -o, says of ro, nosuid, nodev, noexec, sync and atime; the rest stays as it
+ * is, and other words are passed over: mount(8) repeats what /etc/fstab has. @read_only: the vault was opened so. The vault stays open
+ * for writing under a mount that becomes read-only. ERR_BUSY: files are open for writing. ERR_USAGE: not root, or rw of a @read_only one.
+ */
+enum err mount_remount(const char *mount_point, const char *list, int read_only);
 
 struct mount_stats {
 	uint64_t nodes, descriptors, files_created, bytes_read, bytes_written, uptime; /* uptime: seconds */

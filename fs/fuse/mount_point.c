@@ -80,26 +80,49 @@ static void info_from(const struct line *l, struct mount_info *ret)
 	ret->owner = owner ? (uid_t)strtoul(owner + strlen("user_id="), NULL, 10) : 0;
 }
 
-enum err mount_what(const char *mount_point, struct mount_info *ret)
+/* Calls @is_it for each mount; the last one that it likes wins, because it is on top. Returns whether there is one. */
+static int find_mount(int (*is_it)(const struct line *l, const char *text), const char *text, struct mount_info *ret)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *text = NULL;
+	char *buffer = NULL;
 	struct line line = {.point = NULL};
 	size_t size = 0;
 	int found = 0;
 
-	if (!f)
-		return err_system("/proc/self/mountinfo");
-	/* The last one wins: it is on top. */
-	while (getline(&text, &size, f) > 0) {
-		if (!parse_line(text, &line) || strcmp(line.point, mount_point) != 0)
+	while (f && getline(&buffer, &size, f) > 0) {
+		if (!parse_line(buffer, &line) || !is_it(&line, text))
 			continue;
 		info_from(&line, ret);
 		found = 1;
 	}
-	free(text);
-	fclose(f);
-	return found ? ERR_OK : err_fail(ERR_NOT_FOUND, "%s is not a mount point", mount_point);
+	free(buffer);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int is_at(const struct line *l, const char *point)
+{
+	return !strcmp(l->point, point);
+}
+
+static int is_ours_from(const struct line *l, const char *source)
+{
+	return !strcmp(l->type, MOUNT_TYPE) && !strcmp(l->source, source);
+}
+
+enum err mount_what(const char *mount_point, struct mount_info *ret)
+{
+	if (find_mount(is_at, mount_point, ret))
+		return ERR_OK;
+	return err_fail(ERR_NOT_FOUND, "%s is not a mount point", mount_point);
+}
+
+int mount_is_shown(const char *source)
+{
+	struct mount_info info;
+
+	return find_mount(is_ours_from, source, &info);
 }
 
 /* ---- Checking ---- */
@@ -110,7 +133,7 @@ static enum err check_not_mounted(const char *path)
 
 	if (mount_what(path, &info) != ERR_OK)
 		return ERR_OK;
-	if (!strcmp(info.type, "fuse.signetfs")) {
+	if (!strcmp(info.type, MOUNT_TYPE)) {
 		char word[WORD_SIZE];
 
 		return err_fail(ERR_MOUNT_POINT,

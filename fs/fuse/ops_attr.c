@@ -31,6 +31,16 @@ static enum err stat_node(struct adapter *a, struct node *n, struct stat *ret)
 	return e;
 }
 
+void adapter_reply_attr(fuse_req_t req, const struct node *n, const struct stat *st)
+{
+	struct adapter *a = adapter_of(req);
+	struct stat shown = *st;
+
+	if (a->owner_only && n == node_root(a->nodes))
+		shown.st_mode &= ~(mode_t)(S_IRWXG | S_IRWXO);
+	fuse_reply_attr(req, &shown, a->memory);
+}
+
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct adapter *a = adapter_of(req);
@@ -39,7 +49,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fi;
 	enum err e = stat_node(a, adapter_node(a, ino), &st);
 	if (e == ERR_OK)
-		fuse_reply_attr(req, &st, ADAPTER_TIMEOUT);
+		adapter_reply_attr(req, adapter_node(a, ino), &st);
 	else
 		adapter_fail(req, e);
 }
@@ -180,7 +190,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, stru
 	else if (e == ERR_OK && !(valid & FUSE_SET_ATTR_SIZE))
 		e = set_nothing(req, n, valid, &after);
 	if (e == ERR_OK)
-		fuse_reply_attr(req, &after, ADAPTER_TIMEOUT);
+		adapter_reply_attr(req, n, &after);
 	else
 		adapter_fail(req, e);
 }

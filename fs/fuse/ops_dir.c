@@ -89,7 +89,7 @@ static int add_plus(struct page *p, struct vault_list *list, const struct vault_
 	/* One that cannot be looked up now is still listed; who wants it gets the error by its name. */
 	if (!n)
 		return add_plain(p, entry->name, entry->ino, (mode_t)entry->type << 12, (off_t)entry->next);
-	struct fuse_entry_param param = adapter_entry(n, &st);
+	struct fuse_entry_param param = adapter_entry(a, n, &st);
 	adapter_check_size(a, n, &param);
 	fuse_add_direntry_plus(p->req, p->buf + p->used, room, entry->name, &param, (off_t)entry->next);
 	p->used += need;

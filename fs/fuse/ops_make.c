@@ -138,7 +138,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		adapter_fail(req, e);
 		return;
 	}
-	struct fuse_entry_param entry = adapter_entry(n, &st);
+	struct fuse_entry_param entry = adapter_entry(adapter_of(req), n, &st);
 	fi->keep_cache = 1;
 	fuse_reply_create(req, &entry, fi);
 }
@@ -158,7 +158,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		vault_dir_release(p.dir);
 	}
 	if (e == ERR_OK && n) {
-		struct fuse_entry_param entry = adapter_entry(n, &st);
+		struct fuse_entry_param entry = adapter_entry(adapter_of(req), n, &st);
 		fuse_reply_entry(req, &entry);
 		return;
 	}

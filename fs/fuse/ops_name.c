@@ -18,7 +18,7 @@ void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, 
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	struct fuse_entry_param entry = adapter_entry(n, st);
+	struct fuse_entry_param entry = adapter_entry(a, n, st);
 	adapter_check_size(a, n, &entry);
 	fuse_reply_entry(req, &entry);
 }
@@ -29,7 +29,7 @@ static int answer_probe(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct adapter *a = adapter_of(req);
 	struct fuse_entry_param entry = {.ino = (fuse_ino_t)(uintptr_t)&a->probe_node,
 		.attr = {.st_mode = S_IFREG | 0444, .st_nlink = 1},
-		.attr_timeout = ADAPTER_TIMEOUT};
+		.attr_timeout = a->memory};
 
 	if (!a->probing || parent != FUSE_ROOT_ID || strcmp(name, a->probe_name) != 0)
 		return 0;
@@ -39,8 +39,8 @@ static int answer_probe(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	static const struct fuse_entry_param absent = {.entry_timeout = ADAPTER_TIMEOUT};
 	struct adapter *a = adapter_of(req);
+	const struct fuse_entry_param absent = {.entry_timeout = a->memory};
 	struct vault_dir *dir;
 	struct stat st;
 

@@ -119,7 +119,21 @@ static int open_lock(struct vault *v)
 	return l->openat(l, v->state_fd, STATE_LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
-enum err state_lock(struct vault *v, const char *holder)
+enum { LOCK_POLL_NS = 20000000 };
+
+/* 0, or -1 and errno: EWOULDBLOCK when the holder has not let go for @patience seconds. */
+static int take_lock(const struct vault *v, int fd, unsigned patience)
+{
+	uint64_t end = v->clock->monotonic(v->clock) + patience * CLOCK_SECOND;
+	int rc;
+
+	while ((rc = flock(fd, (v->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB)) != 0 && errno == EWOULDBLOCK &&
+		v->clock->monotonic(v->clock) < end)
+		v->clock->sleep(v->clock, LOCK_POLL_NS);
+	return rc;
+}
+
+enum err state_lock(struct vault *v, const char *holder, unsigned patience)
 {
 	int fd;
 
@@ -133,7 +147,7 @@ enum err state_lock(struct vault *v, const char *holder)
 		return err_system("the vault %s lies where nothing can be written: mount it with -o ro", v->path);
 	if (fd < 0)
 		return err_system("opening the lock of the vault %s", v->path);
-	if (flock(fd, (v->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+	if (take_lock(v, fd, patience) != 0) {
 		enum err e = errno == EWOULDBLOCK ? fail_locked(v, fd) : err_system("locking the vault %s", v->path);
 
 		v->lower->close(v->lower, fd);

@@ -65,6 +65,7 @@ struct vault_open_options {
 	const struct clock *clock;
 	const struct reporter *reporter;
 	unsigned max_cached_bucket_keys; /* 0: default */
+	unsigned patience;               /* seconds to wait for a holder that may be about to let go; 0: none */
 };
 
 /** One KMS call (the volume key). ERR_BUSY names the holder. Starts a session (durably) unless read-only. */

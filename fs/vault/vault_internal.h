@@ -177,7 +177,7 @@ void empty_dir_sweep(struct vault_dir *d);
 enum err state_replace(struct vault *v, int dirfd, const char *name, const void *buf, size_t len);
 /** Read a file of at most @size bytes below @dirfd. ERR_NOT_FOUND, ERR_LIMIT. */
 enum err state_read(const struct lower *l, int dirfd, const char *name, void *buf, size_t size, size_t *ret_len);
-enum err state_lock(struct vault *v, const char *holder);
+enum err state_lock(struct vault *v, const char *holder, unsigned patience);
 enum err state_load_sessions(struct vault *v);
 enum err state_save_sessions(struct vault *v);
 enum err state_begin_session(struct vault *v);

@@ -189,7 +189,7 @@ static enum err open_parts(struct vault *v, const struct vault_open_options *o)
 	TRY(read_descriptor(v, text, &len, what, &v->desc));
 	TRY(open_state_dir(v));
 	/* Before the KMS is asked: who is refused should not cost a call. */
-	TRY(state_lock(v, o->holder));
+	TRY(state_lock(v, o->holder, o->patience));
 	TRY(get_volume_key(v, o->kms));
 	TRY(descriptor_verify(what, text, len, &v->desc, v->key));
 	TRY(name_keys_new(v->key, v->desc.volume_id, v->desc.names, &v->names));

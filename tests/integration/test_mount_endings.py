@@ -1,0 +1,240 @@
+"""Every way for a mount to end leaves a clean vault with everything in it, and ends nothing else."""
+
+import ctypes
+import mmap
+import os
+import signal
+import subprocess
+
+import pytest
+
+from conftest import Mounted, is_mounted, needs_fuse
+from hostile import Watched, errno_of, read, wait_until, write
+from machine import unclean_sessions
+from programs import root_only
+
+pytestmark = needs_fuse
+
+
+def by_command(*words):
+    def end(m, pid):
+        del pid
+        subprocess.run([*words, m.point], check=True, timeout=60)
+    return end
+
+
+def by_signal(number):
+    def end(m, pid):
+        del m
+        os.kill(pid, number)
+    return end
+
+
+WAYS = {"umount": by_command("umount"), "umount -l": by_command("umount", "-l"), "fusermount3 -u": by_command("fusermount3", "-u"),
+        "fusermount3 -u -z": by_command("fusermount3", "-u", "-z"), "SIGTERM": by_signal(signal.SIGTERM),
+        "SIGINT": by_signal(signal.SIGINT), "SIGHUP": by_signal(signal.SIGHUP),
+        "signetfs umount": lambda m, pid: m.box.run("umount", m.point),
+        "signetfs umount --lazy": lambda m, pid: m.box.run("umount", "--lazy", m.point)}
+
+
+def end_and_wait(m, way):
+    pidfd = os.pidfd_open(m.pid())
+    WAYS[way](m, m.pid())
+    wait_until(lambda: is_ended(pidfd))
+    os.close(pidfd)
+
+
+def is_ended(pidfd):
+    """A process that is nobody's child here ends for good; its descriptor says when."""
+    import select
+    return bool(select.select([pidfd], [], [], 0)[0])
+
+
+@root_only
+def test_every_way_is_clean(mounted):
+    """What was written and never synced is there, and no session is left open; one vault for all ways, one after the other."""
+    for way in WAYS:
+        data = os.urandom(3_000_001)
+        write(mounted.path(way), data)
+        with open(mounted.path("log"), "a") as f:
+            f.write(way + "\n")
+        end_and_wait(mounted, way)
+        assert not is_mounted(mounted.point), way
+        assert unclean_sessions(mounted.vault) == 0, way
+        assert os.listdir(mounted.point) == [], way
+        mounted.box.run("mount", mounted.vault, mounted.point)
+        assert read(mounted.path(way)) == data, way
+    assert read(mounted.path("log")).decode().split("\n") == [*WAYS, ""]
+
+
+@root_only
+@pytest.mark.parametrize("way", ["umount -l", "fusermount3 -u -z", "signetfs umount --lazy", "SIGTERM"])
+def test_in_use_until_the_last_user_is_done(mounted, way):
+    pidfd, pid = os.pidfd_open(mounted.pid()), mounted.pid()
+    with open(mounted.path("file"), "wb") as f:
+        f.write(b"a" * 100_000)
+        f.flush()
+        WAYS[way](mounted, pid)
+        wait_until(lambda: not is_mounted(mounted.point))
+        assert errno_of(os.stat, mounted.path("file")) == "ENOENT"
+        f.write(b"b" * 100_000)
+        assert unclean_sessions(mounted.vault) == 1
+    wait_until(lambda: is_ended(pidfd))
+    os.close(pidfd)
+    assert unclean_sessions(mounted.vault) == 0
+    mounted.box.run("mount", mounted.vault, mounted.point)
+    assert read(mounted.path("file")) == b"a" * 100_000 + b"b" * 100_000
+
+
+def test_busy_is_refused_and_harms_nothing(mounted):
+    write(mounted.path("file"), b"x" * 4096)
+    with open(mounted.path("file"), "r+b") as f:
+        m = mmap.mmap(f.fileno(), 0)
+    for words in (["fusermount3", "-u", mounted.point], *([["umount", mounted.point]] if os.geteuid() == 0 else [])):
+        assert subprocess.run(words, stderr=subprocess.DEVNULL).returncode != 0
+    assert "in use" in mounted.box.run("umount", mounted.point, code=1).stderr
+    m[0:1] = b"y"
+    m.close()
+    mounted.remount()
+    assert read(mounted.path("file")) == b"y" + b"x" * 4095
+
+
+def test_killed_process(kms_box):
+    w = Watched(kms_box, kms_box.make_vault())
+    write(w.path("file"), b"synced", sync=True)
+    w.process.kill()
+    w.process.wait()
+    assert errno_of(os.stat, w.path("file")) == "ENOTCONN"
+    assert errno_of(os.listdir, w.point) == "ENOTCONN"
+    kms_box.run("umount", w.point)
+    assert unclean_sessions(w.vault) == 1
+    kms_box.mount(w.vault)
+    assert read(w.path("file")) == b"synced"
+
+
+@root_only
+def test_ends_nothing_but_itself(kms_box):
+    """A process that learns late that it was unmounted must not unmount what has taken its place."""
+    w = Watched(kms_box, kms_box.make_vault())
+    os.kill(w.process.pid, signal.SIGSTOP)
+    assert ctypes.CDLL(None).umount2(os.fsencode(w.point), 0) == 0  # the program would ask the mount first
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "another", w.point], check=True)
+    try:
+        os.kill(w.process.pid, signal.SIGCONT)
+        assert w.process.wait(timeout=30) == 0, w.log()
+        assert is_mounted(w.point), "the other file system was unmounted"
+    finally:
+        subprocess.run(["umount", w.point], check=False)
+    assert unclean_sessions(w.vault) == 0
+
+
+@root_only
+def test_mounted_elsewhere_too(mounted):
+    """A bind mount keeps it alive: umount says so and does not wait for ever."""
+    other = mounted.box.path("other")
+    os.mkdir(other)
+    subprocess.run(["mount", "--bind", mounted.point, other], check=True)
+    mounted.box.mounts.append(other)
+    pid = mounted.pid()
+    done = mounted.box.run("umount", mounted.point)
+    assert "goes on where else it is mounted" in done.stderr
+    write(other + "/file", b"still works")
+    pidfd = os.pidfd_open(pid)
+    subprocess.run(["umount", other], check=True)
+    wait_until(lambda: is_ended(pidfd))
+    os.close(pidfd)
+    assert unclean_sessions(mounted.vault) == 0
+
+
+# ---- unused ----
+
+
+def uptime(m):
+    return m.stats()["uptime_seconds"]
+
+
+def test_idle_ends_when_unused(kms_box):
+    w = Watched(kms_box, kms_box.make_vault(), "--idle", "1s")
+    write(w.path("file"), b"data" * 10_000)
+    assert w.process.wait(timeout=30) == 0
+    assert "unused for 1 s" in w.log() and not is_mounted(w.point)
+    assert unclean_sessions(w.vault) == 0
+    w = Watched(kms_box, w.vault, "-o", "idle=1h")
+    assert read(w.path("file")) == b"data" * 10_000
+    w.umount()
+
+
+def test_idle_leaves_what_is_in_use(kms_box):
+    """A silent user: no request comes for several times as long. Looking at the statistics is no use of the mount."""
+    vault = kms_box.make_vault()
+    held = {name: Watched(kms_box, vault if name == "file" else kms_box.make_vault(name=f"vault-{name}"), "-o", "idle=1s", name=name)
+            for name in ("file", "directory", "mapping")}
+    for w in held.values():
+        write(w.path("file"), b"data" * 10_000)
+    f = open(held["file"].path("file"), "rb")
+    directory = os.open(held["directory"].point, os.O_RDONLY)
+    with open(held["mapping"].path("file"), "rb") as g:
+        mapping = mmap.mmap(g.fileno(), 0, prot=mmap.PROT_READ)
+    wait_until(lambda: min(map(uptime, held.values())) >= 3)
+    for name, w in held.items():
+        assert w.process.poll() is None and is_mounted(w.point), (name, w.log())
+    assert f.read(4) == mapping[:4] == b"data" and os.listdir(directory) == ["file"]
+    f.close()
+    mapping.close()
+    os.close(directory)
+    for w in held.values():
+        assert w.process.wait(timeout=30) == 0
+        assert unclean_sessions(w.vault) == 0
+
+
+def test_idle_sees_use_that_the_kernel_answers(kms_box):
+    """Again and again what the kernel has in its memory: it is asked for often enough to keep the mount."""
+    uses = {"stat": os.stat, "list": os.listdir, "read": lambda point: read(point + "/file")}
+    mounts = {name: Watched(kms_box, kms_box.make_vault(name=f"vault-{name}"), "--idle", "1s", name=name) for name in uses}
+    for w in mounts.values():
+        write(w.path("file"), b"data")
+
+    def used_and_old():
+        for name, w in mounts.items():
+            uses[name](w.point)
+        return min(map(uptime, mounts.values())) >= 3
+
+    wait_until(used_and_old)
+    for name, w in mounts.items():
+        assert w.process.poll() is None and is_mounted(w.point), (name, w.log())
+        w.umount()
+
+
+@root_only
+def test_idle_below_another_mount(kms_box):
+    w = Watched(kms_box, kms_box.make_vault(), "--idle", "1s")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "another", w.point], check=True)
+    try:
+        wait_until(lambda: is_old(w.process.pid, 2))
+        assert w.process.poll() is None
+        with open("/proc/self/mountinfo") as f:
+            assert sum(line.split()[4] == w.point for line in f) == 2
+    finally:
+        subprocess.run(["umount", w.point], check=True)
+    assert w.process.wait(timeout=30) == 0, w.log()
+
+
+def is_old(pid, seconds):
+    """Has the process run for so long?"""
+    with open(f"/proc/{pid}/stat") as f, open("/proc/uptime") as up:
+        started = int(f.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(up.read().split()[0]) - started >= seconds
+
+
+@pytest.mark.parametrize("words, code", [(["--idle", "soon"], 2), (["--idle", "31d"], 2), (["-o", "idle"], 2), (["-o", "idle=31d"], 2)])
+def test_idle_times_that_make_no_sense(kms_box, words, code):
+    vault, point = kms_box.make_vault(), kms_box.path("clear")
+    os.mkdir(point)
+    assert "idle" in kms_box.run("mount", *words, vault, point, code=code).stderr
+    assert not is_mounted(point)
+
+
+def test_idle_zero_is_never(kms_box):
+    m = Mounted(kms_box, "--idle", "0", "-o", "idle=1s")
+    wait_until(lambda: uptime(m) >= 2)
+    assert is_mounted(m.point)
