@@ -5,7 +5,9 @@ usage: run.py --build DIR [--only NAME]... [--valgrind] {unit,integration,soak}.
 """
 
 import argparse
+import concurrent.futures
 import glob
+import importlib.util
 import os
 import re
 import subprocess
@@ -45,27 +47,30 @@ def run_unit(program, prefix, env):
     if passed + failed + skipped == 0:
         failed = 1  # a program that ran no test proves nothing
     name = os.path.basename(program)
-    print(f"{'ok  ' if failed == 0 else 'FAIL'} {name}: {passed} passed, {failed} failed, {skipped} skipped"
-          f" ({time.monotonic() - start:.1f} s)", flush=True)
+    said = [f"{'ok  ' if failed == 0 else 'FAIL'} {name}: {passed} passed, {failed} failed, {skipped} skipped"
+            f" ({time.monotonic() - start:.1f} s)"]
     if failed:
-        print(text if len(text) < 20000 else text[:4000] + "\n[...]\n" + text[-16000:], flush=True)
-        print(f"{name} ended with {code}; again with: {program}", flush=True)
-    for line in re.findall(r"^skip: .*$", text, re.M):
-        print("     " + line, flush=True)
+        said.append(text if len(text) < 20000 else text[:4000] + "\n[...]\n" + text[-16000:])
+        said.append(f"{name} ended with {code}; again with: {program}")
+    said += ["     " + line for line in re.findall(r"^skip: .*$", text, re.M)]
+    print("\n".join(said), flush=True)  # at once: programs run side by side
     return passed, failed, skipped
 
 
 def unit(args, env):
     totals = [0, 0, 0]
-    programs = sorted(glob.glob(os.path.join(args.build, "tests/unit/test_*")))
     known = {os.path.basename(p)[:-2] for p in glob.glob("tests/unit/test_*.c")}
-    for program in programs:
-        name = os.path.basename(program)
-        if "." in name or name not in known or not wanted(name, args.only):
-            continue
-        for i, n in enumerate(run_unit(program, VALGRIND if args.valgrind else [], env)):
-            totals[i] += n
+    programs = [p for p in sorted(glob.glob(os.path.join(args.build, "tests/unit/test_*")))
+                if os.path.basename(p) in known and wanted(os.path.basename(p), args.only)]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for counts in pool.map(lambda p: run_unit(p, VALGRIND if args.valgrind else [], env), programs):
+            totals = [a + b for a, b in zip(totals, counts)]
     return totals
+
+
+def parallel():
+    """pytest's options that share the files out among the processors, where python3-pytest-xdist is installed."""
+    return ["-n", str(os.cpu_count()), "--dist", "loadfile"] if importlib.util.find_spec("xdist") else []
 
 
 def run_pytest(args, env, folder, options):
@@ -94,7 +99,7 @@ def run_pytest(args, env, folder, options):
 
 
 def integration(args, env):
-    return run_pytest(args, env, "tests/integration", ["-q", "--durations=10"])
+    return run_pytest(args, env, "tests/integration", ["-q", "--durations=10", *parallel()])
 
 
 def soak(args, env):

@@ -13,7 +13,7 @@
 
 static int is_code(int e)
 {
-	return (e <= 0 && e >= -19) || (e <= -30 && e >= -32) || (e <= -100 && e >= -136) || e == -199;
+	return (e <= 0 && e >= -20) || (e <= -30 && e >= -32) || (e <= -100 && e >= -136) || e == -199;
 }
 
 static void every_code_has_a_name_and_nothing_else_has(void **state)
