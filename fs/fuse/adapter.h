@@ -10,6 +10,7 @@
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include "fs/fuse/failures.h"
 #include "fs/fuse/handles.h"
 #include "fs/fuse/node.h"
 #include "fs/fuse/page_expiry.h"
@@ -26,6 +27,7 @@ struct adapter {
 	struct vault *vault;
 	struct node_table *nodes;
 	struct handle_cache *handles;
+	struct failures *failures;
 	struct page_expiry *expiry; /* NULL: keys do not expire */
 	struct seeker *seeker;
 	int read_only;

@@ -26,6 +26,9 @@ struct handle_cache_config {
 	int read_only;   /* never open for writing */
 	unsigned budget; /* descriptors kept open at most; 0: from RLIMIT_NOFILE */
 	const struct reporter *reporter;
+	/* A file could not be closed well: not all of it is stored. Called with a lock held: only takes note. May be NULL. */
+	void (*close_failed)(void *context, struct node *n, enum err e);
+	void *context;
 };
 
 /** Starts the thread that closes files which were created but not written, so that their headers reach the lower tree. */
@@ -64,8 +67,6 @@ struct vault_file *handle_file_if_open(struct handle_cache *c, struct node *n);
 void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file *file, int pin);
 /** Close idle files whose keys' time is over, so that none is held past it. */
 void handle_close_expired(struct handle_cache *c);
-/** True once after a close in the background failed. */
-int handle_file_failed(struct handle_cache *c, struct node *n);
 
 /** Where a listing stands: the cookie that continues it. */
 struct listing {

@@ -89,7 +89,8 @@ void handles_close_file(struct handle_cache *c, struct node *n)
 	pthread_mutex_lock(&c->lock);
 	h->file = NULL;
 	h->state = HANDLE_NONE;
-	h->failed |= e != ERR_OK;
+	if (e != ERR_OK && c->close_failed)
+		c->close_failed(c->context, n, e);
 	set_fresh(c, h, 0);
 	c->open--;
 	pthread_cond_broadcast(&c->changed);
@@ -197,15 +198,6 @@ void handle_file_adopt(struct handle_cache *c, struct node *n, struct vault_file
 	pthread_mutex_unlock(&c->lock);
 }
 
-int handle_file_failed(struct handle_cache *c, struct node *n)
-{
-	pthread_mutex_lock(&c->lock);
-	int failed = n->handles.failed;
-	n->handles.failed = 0;
-	pthread_mutex_unlock(&c->lock);
-	return failed;
-}
-
 /* An idle one: nobody uses the file, so asking it does not block. */
 static struct node *next_expired(struct handle_cache *c, uint64_t now)
 {
@@ -306,6 +298,8 @@ enum err handle_cache_new(const struct handle_cache_config *config, struct handl
 	c->nodes = config->nodes;
 	c->read_only = config->read_only;
 	c->reporter = config->reporter;
+	c->close_failed = config->close_failed;
+	c->context = config->context;
 	c->budget = config->budget ? config->budget : handle_cache_budget();
 	init_locks(c);
 	node_root(c->nodes)->handles.dir = vault_root(c->vault);

@@ -13,6 +13,8 @@ struct handle_cache {
 	int read_only;
 	unsigned budget;
 	const struct reporter *reporter;
+	void (*close_failed)(void *context, struct node *n, enum err e);
+	void *context;
 	pthread_mutex_t lock;   /* all below, and every node's `handles` */
 	pthread_cond_t changed; /* a file's state or users changed */
 	struct node *oldest, *newest;

@@ -125,6 +125,14 @@ static void finished(void *context)
 		report(m->config.reporter, REPORT_ERROR, "eventfd: %s", strerror(errno));
 }
 
+static void close_failed(void *context, struct node *n, enum err e)
+{
+	struct adapter *a = context;
+
+	if (a->failures)
+		failures_note(a->failures, n, e);
+}
+
 static enum err init_adapter(struct mount *m, struct vault *vault)
 {
 	struct adapter *a = &m->adapter;
@@ -148,7 +156,9 @@ static enum err init_adapter(struct mount *m, struct vault *vault)
 		.nodes = a->nodes,
 		.read_only = a->read_only,
 		.budget = m->config.budget,
-		.reporter = m->config.reporter};
+		.reporter = m->config.reporter,
+		.close_failed = close_failed,
+		.context = a};
 	return handle_cache_new(&handles, &a->handles);
 }
 
@@ -193,6 +203,7 @@ static enum err start(struct mount *m, struct vault *vault)
 		.finished = finished,
 		.context = m};
 	TRY(start_expiry(m));
+	TRY(failures_new(m->adapter.nodes, m->session, &m->adapter.failures));
 	TRY(seeker_new(m->session, m->adapter.handles, &m->adapter.seeker));
 	TRY(channel_new(&channel, &m->channel));
 	return channel_start(m->channel);
@@ -322,6 +333,7 @@ static void dispose(void *context, struct node *n)
 static void end_adapter(struct adapter *a)
 {
 	page_expiry_free(a->expiry);
+	failures_free(a->failures);
 	seeker_free(a->seeker);
 	if (a->nodes)
 		node_table_free(a->nodes, dispose, a);
@@ -332,6 +344,7 @@ static void end_adapter(struct adapter *a)
 void mount_end(struct mount *m)
 {
 	page_expiry_stop(m->adapter.expiry);
+	failures_stop(m->adapter.failures);
 	seeker_stop(m->adapter.seeker);
 	if (m->mounted && !m->channel)
 		fuse_session_unmount(m->session);

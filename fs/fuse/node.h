@@ -56,7 +56,6 @@ struct handles {
 	uint8_t state;           /* of file: enum handle_state */
 	uint8_t fresh : 1;       /* file created here and not written yet: its header is still to come */
 	uint8_t listed : 1;      /* in the least-recently-used list */
-	uint8_t failed : 1;      /* closing it failed: the next fsync says so */
 	uint8_t second : 1;      /* fresh for more than one tick of the flusher */
 };
 
@@ -72,6 +71,7 @@ struct node {
 	uint32_t generation;          /* tells it from nodes that were at this address before: file handles hold both */
 	_Atomic uint32_t pages_until; /* page_expiry.h: the kernel may hold data until then (s); 0: holds none */
 	uint16_t type;                /* S_IFMT part of the mode */
+	_Atomic uint16_t failed;      /* failures.h: the errno with which its data was lost; 0: not so */
 	_Atomic uint8_t no_caps;      /* known: no security.capability attribute */
 	_Atomic uint8_t no_inherited_acl; /* a directory, known: no default ACL */
 };
@@ -143,6 +143,18 @@ void node_exchange(struct node_table *t, struct node *a, const char *a_text, siz
  * that is smaller.
  */
 size_t node_take_expired(struct node_table *t, size_t *bucket, uint32_t due, uint64_t *ids, size_t max, uint32_t *next);
+
+/** A name, copied: valid without any lock. The parent may be gone, and its address another's, by the time it is used. */
+struct node_place {
+	const struct node *parent;
+	size_t len;
+	char text[256];
+};
+/**
+ * Names of nodes with `failed` set, @max at most, from hash bucket *from on, which moves on. *ret_some: there are such nodes
+ * anywhere, with names or without.
+ */
+size_t node_failed_places(struct node_table *t, size_t *from, struct node_place *ret, size_t max, int *ret_some);
 
 /** Assert invariants 1 to 6. Slow: for tests and debugging. */
 void node_table_check(struct node_table *t);

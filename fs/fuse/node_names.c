@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/fuse/node_internal.h"
 
+#include <string.h>
+
 #include <stdlib.h>
 
 struct node *node_find(struct node_table *t, const struct node *parent, const char *text, size_t len)
@@ -107,6 +109,41 @@ void node_exchange(struct node_table *t, struct node *a, const char *a_text, siz
 		nodes_move_name(t, y, xn);
 	}
 	pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- Failures ---- */
+
+static size_t copy_places(const struct node *n, struct node_place *ret, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct name *m = n->names; m && count < max; m = m->other, count++) {
+		ret[count] = (struct node_place){.parent = m->parent, .len = m->len};
+		memcpy(ret[count].text, m->text, m->len);
+		ret[count].text[m->len] = '\0';
+	}
+	return count;
+}
+
+size_t node_failed_places(struct node_table *t, size_t *from, struct node_place *ret, size_t max, int *ret_some)
+{
+	size_t count = 0;
+
+	*ret_some = 0;
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < t->inode_buckets; i++) {
+		for (struct node *n = t->by_inode[i]; n; n = n->chain) {
+			if (!n->failed)
+				continue;
+			*ret_some = 1;
+			if (i >= *from && count < max)
+				count += copy_places(n, ret + count, max - count);
+		}
+		if (i >= *from && count < max)
+			*from = i + 1;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return count;
 }
 
 /* ---- Expiry of pages ---- */

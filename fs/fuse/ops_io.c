@@ -61,10 +61,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
  * A direct write to a file opened with O_SYNC or O_DSYNC. The kernel follows up with an FSYNC unless the write is asynchronous (libaio,
  * io_uring), and then this reply is all that its completion waits for. What is buffered always gets the FSYNC.
  */
-static enum err make_durable(struct vault_file *file, const struct fuse_file_info *fi)
+static enum err make_durable(const struct node *n, struct vault_file *file, const struct fuse_file_info *fi)
 {
 	if (fi->writepage || !(fi->flags & O_DSYNC))
 		return ERR_OK;
+	TRY(failures_check(n));
 	return vault_file_sync(file, (fi->flags & O_SYNC) != O_SYNC);
 }
 
@@ -82,13 +83,16 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		if (e == ERR_OK)
 			e = vault_file_write(file, (uint64_t)off, buf, size);
 		if (e == ERR_OK)
-			e = make_durable(file, fi);
+			e = make_durable(n, file, fi);
 		page_expiry_note(a->expiry, n, file);
 		handle_file_done(a->handles, n, e == ERR_OK);
 	}
 	if (e != ERR_OK) {
 		if (e != ERR_SYSTEM)
 			page_expiry_note_refused(a->expiry, n);
+		/* The kernel drops what it could not write behind; and an fsync was part of the others. */
+		if (fi->writepage || (fi->flags & O_DSYNC))
+			failures_note(a->failures, n, e);
 		adapter_fail(req, e);
 		return;
 	}
@@ -103,15 +107,17 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_in
 	struct vault_file *file;
 
 	(void)fi;
-	enum err e = handle_file(a->handles, n, 0, &file);
+	enum err e = failures_check(n);
+	if (e == ERR_OK)
+		e = handle_file(a->handles, n, 0, &file);
 	if (e == ERR_OK) {
 		e = vault_file_sync(file, data_only);
 		handle_file_done(a->handles, n, 0);
 	}
-	if (e == ERR_OK && handle_file_failed(a->handles, n))
-		fuse_reply_err(req, EIO);
-	else
-		adapter_done(req, e);
+	/* What the KMS refused was not tried below, and can be made good. */
+	if (e == ERR_SYSTEM)
+		failures_note(a->failures, n, e);
+	adapter_done(req, e);
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)

@@ -236,8 +236,8 @@ enum err vault_file_sync(struct vault_file *f, int data_only)
 		e = pending_sync(f->v);
 	if (e == ERR_OK && sync_lower(f, data_only) != 0)
 		e = err_system("fsync of a file of the vault");
-	/* The kernel may have marked the pages clean: a second try would claim what is not so. */
-	if (e != ERR_OK)
+	/* The kernel may have marked the pages clean: a second try would claim what is not so. What the KMS refused was not tried. */
+	if (e == ERR_SYSTEM)
 		atomic_store(&f->sync_failed, err_to_errno(e));
 	return e;
 }
