@@ -34,10 +34,11 @@ struct adapter {
 	int acl;        /* POSIX ACLs are on: the umask is ours to apply */
 	int set_owner;  /* the daemon is root: what is made belongs to the caller */
 	int doubtful;   /* an earlier session did not end cleanly: sizes are looked at before they are told */
-	int no_open;    /* the kernel takes ENOSYS for open as "never ask" */
-	int no_opendir; /* the same for opendir */
 	int owner_only; /* nobody else but root gets past the top directory: it is shown without their rights */
 	double memory; /* seconds that the kernel may remember names and attributes: the mount is the only writer, so they stay true */
+	/* Written by the worker that serves INIT. */
+	_Atomic int no_open;    /* the kernel takes ENOSYS for open as "never ask" */
+	_Atomic int no_opendir; /* the same for opendir */
 	struct adapter_counters counters;
 	/*
 	 * The kernel learns that open need not be asked from the answer to the first open; until then every file made costs a
