@@ -1,21 +1,23 @@
-"""Listing directories: with any buffer, while entries come and go; numbers and types."""
+"""Listing directories: with any buffer, while entries come and go, back and forth; numbers, types and times of directories."""
 
 import ctypes
 import os
 import stat
 import struct
 import threading
+import time
 
 import pytest
 
 from conftest import needs_fuse
 from hostile import errno_of, write
-from tree_diff import LIBC
+from tree_diff import EXCHANGE, LIBC, renameat2
 
 pytestmark = needs_fuse
 
 GETDENTS64 = {"x86_64": 217, "aarch64": 61, "riscv64": 61}.get(os.uname().machine)
 STABLE = 1500
+REALTIME_COARSE = 5  # from <time.h>; the interpreter has no name for it
 
 
 def getdents(fd, size):
@@ -112,6 +114,97 @@ def test_every_entry_that_stays_comes_once(shared, folder, size):
         t.join()
     assert wrong == []
     assert len([n for n in os.listdir(folder) if n.startswith("stays-")]) == STABLE
+
+
+@needs_getdents
+def test_rewinding_and_going_on_after_changes(folder):
+    for n in range(300):
+        os.mknod(f"{folder}/f{n:03d}")
+    fd = os.open(folder, os.O_RDONLY)
+    first = getdents(fd, 2000)
+    place = first[-1][3]
+    rest = [e[0] for e in all_entries(fd, 2000)]
+    for name in [e[0] for e in first if not e[0].startswith(".")] + rest[::2]:
+        os.unlink(f"{folder}/{name}")
+    os.lseek(fd, place, os.SEEK_SET)
+    # Whether what was removed since the listing began still comes is unspecified (POSIX, readdir): the kernel's cache has it.
+    again = [e[0] for e in all_entries(fd, 2000)]
+    assert [name for name in again if name in rest[1::2]] == rest[1::2] and set(again) <= set(rest)
+    os.mknod(f"{folder}/new")
+    os.lseek(fd, 0, os.SEEK_SET)
+    assert sorted(e[0] for e in all_entries(fd, 2000)) == sorted([".", "..", "new", *rest[1::2]])
+    os.close(fd)
+
+
+def tick():
+    """Until the clock that stamps files has moved on."""
+    now = time.clock_gettime_ns(REALTIME_COARSE)
+    while time.clock_gettime_ns(REALTIME_COARSE) == now:
+        pass
+
+
+CHANGES = {  # what is done -> of which directories mtime and ctime move
+    "create": (lambda: write("a/new", b""), "a"),
+    "mkdir": (lambda: os.mkdir("a/new"), "a"),
+    "mkdir-long": (lambda: os.mkdir("a/" + "n" * 250), "a"),
+    "mkfifo": (lambda: os.mkfifo("a/new"), "a"),
+    "symlink": (lambda: os.symlink("t", "a/new"), "a"),
+    "link": (lambda: os.link("a/file", "b/new"), "b"),
+    "unlink": (lambda: os.unlink("a/file"), "a"),
+    "rmdir": (lambda: os.rmdir("a/dir"), "a"),
+    "rename-within": (lambda: os.rename("a/file", "a/new"), "a"),
+    "rename-across": (lambda: os.rename("a/file", "b/new"), "ab"),
+    "rename-dir": (lambda: os.rename("a/dir", "b/new"), "ab"),
+    "rename-over": (lambda: os.rename("a/file", "b/file"), "ab"),
+    "rename-over-dir": (lambda: os.rename("a/dir", "b/dir"), "ab"),
+    "exchange": (lambda: renameat2(-100, b"a/file", -100, b"b/dir", EXCHANGE), "ab"),
+    "write-inside": (lambda: write("a/file", b"more"), ""),
+    "chmod-inside": (lambda: os.chmod("a/file", 0o600), ""),
+    "list": (lambda: os.listdir("a"), ""),
+    "no-op-rename": (lambda: os.rename("a/file", "a/file"), ""),
+    "failed-mkdir": (lambda: errno_of(os.mkdir, "a/dir"), ""),
+    "failed-rmdir": (lambda: errno_of(os.rmdir, "a/full"), ""),
+    "failed-rename": (lambda: errno_of(os.rename, "a/dir", "b/full"), ""),
+}
+
+
+def times_of(path):
+    st = os.stat(path)
+    return st.st_mtime_ns, st.st_ctime_ns
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_times_of_directories(folder, monkeypatch, what):
+    monkeypatch.chdir(folder)
+    change, moved = CHANGES[what]
+    for d in "ab":
+        for inside in ("dir", "full/x"):
+            os.makedirs(f"{d}/{inside}")
+        write(f"{d}/file", b"")
+    before = {d: times_of(d) for d in "ab"}
+    tick()
+    change()
+    for d in "ab":
+        now = times_of(d)
+        assert [new > old for new, old in zip(now, before[d])] == [d in moved] * 2, (d, before[d], now)
+        assert now == before[d] or now[0] == now[1]
+
+
+@pytest.mark.parametrize("flags", [0, EXCHANGE])
+def test_ctime_of_what_is_linked_renamed_and_unlinked(folder, monkeypatch, flags):
+    monkeypatch.chdir(folder)
+    write("file", b"")
+    os.mkdir("dir")
+    for change in (lambda: os.link("file", "second"), lambda: renameat2(-100, b"file", -100, b"second" if flags else b"new", flags),
+                   lambda: os.unlink("second")):
+        fd = os.open("second" if os.path.exists("second") else "file", os.O_RDONLY)
+        before = os.fstat(fd)
+        tick()
+        change()
+        after = os.fstat(fd)
+        os.close(fd)
+        same = flags and after.st_nlink == before.st_nlink
+        assert (after.st_ctime_ns > before.st_ctime_ns) is (not same) and after.st_mtime_ns == before.st_mtime_ns
 
 
 def test_inode_numbers_stay(mounted):
