@@ -165,6 +165,8 @@ set style data histogram
 set style histogram cluster gap 1
 set style fill solid 0.85 border -1
 set ylabel 'times {base}'
+set logscale y 2
+set yrange [0.5:*]
 set grid ytics
 set key top left
 set xtics rotate by -25

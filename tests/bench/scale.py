@@ -140,15 +140,15 @@ def main():
     if os.geteuid() != 0:
         sys.exit("bench-scale: needs root (it drops the kernel's caches)")
     base = tempfile.mkdtemp(prefix="signetfs-scale-", dir=args.lower)
+    out = os.path.join(os.path.abspath(args.build), "bench", "scale")
     rows = []
     try:
         for count in map(int, args.files.split(",")):
             rows.append(run_size(base, os.path.abspath(args.build), count))
             print(markdown(rows[-1:]).splitlines()[-1], flush=True)
+            write_results(rows, out)
     finally:
         shutil.rmtree(base)
-    out = os.path.join(os.path.abspath(args.build), "bench", "scale")
-    write_results(rows, out)
     print(f"# written: {out}.md .json .svg")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import resource
 import subprocess
 import tarfile
@@ -157,3 +158,40 @@ def test_requests_that_the_kernel_need_not_make(mounted):
         os.stat(mounted.path(name))
     assert {k: v for k, v in mounted.stats()["requests"].items() if k not in ("getattr", "statfs")} == \
         {k: v for k, v in again.items() if k not in ("getattr", "statfs")}, "a warm listing is the kernel's alone"
+
+
+def write_sparsely(m, size, count):
+    """`count` blocks at random places of a file of `size` bytes, verified before and after a remount; returns the lower file's bytes."""
+    rng = random.Random(count)
+    path, places = m.path("sparse"), {}
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    os.ftruncate(fd, size)
+    for i in range(count):
+        at = rng.randrange(size // 512) * 512
+        places[at] = b"%016d" % i * 32
+        os.pwrite(fd, places[at], at)
+    os.fsync(fd)
+    assert all(os.pread(fd, 512, at) == block for at, block in places.items())
+    os.close(fd)
+    memory = m.memory()
+    m.box.umount(m.point)
+    limited_mount(m.box, m.vault)
+    assert os.stat(path).st_size == size
+    with open(path, "rb", buffering=0) as f:
+        for at, block in places.items():
+            assert os.pread(f.fileno(), 512, at) == block
+            before = at - 512
+            assert before < 0 or os.pread(f.fileno(), 512, before) == places.get(before, bytes(512))
+    assert max(memory, m.memory()) < 64 * MiB
+    return os.stat(path).st_blocks * 512
+
+
+def limited(kms_box):
+    vault = kms_box.make_vault()
+    return Mounted(kms_box, vault=vault, point=limited_mount(kms_box, vault))
+
+
+def test_a_sparse_file_of_200_gib(kms_box):
+    written = write_sparsely(limited(kms_box), 200 << 30, 300)
+    # A stored chunk is 4136 bytes, so it lies on two blocks of the lower file or three.
+    assert written <= 300 * 3 * 4096 + MiB
