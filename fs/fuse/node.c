@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS_MIN = 1024 };
+/* Two entries for each bucket: a million nodes are to fit into 200 MiB, and a longer chain costs less than a cache miss more. */
+enum { BUCKETS_MIN = 1024, LOAD = 2 };
 
 /* ---- Hashes: multiply and fold; the inputs are inode numbers, addresses and names, none of which an attacker profits from. ---- */
 
@@ -91,7 +92,7 @@ struct node **nodes_inode_slot(struct node_table *t, uint64_t dev, uint64_t ino)
 
 static void insert_node(struct node_table *t, struct node *n)
 {
-	if (t->nodes >= t->inode_buckets)
+	if (t->nodes >= LOAD * t->inode_buckets)
 		grow_inodes(t);
 	struct node **slot = &t->by_inode[inode_hash(n->dev, n->ino) & (t->inode_buckets - 1)];
 	n->chain = *slot;
@@ -112,7 +113,7 @@ struct name **nodes_name_slot(struct node_table *t, const struct node *parent, c
 
 void nodes_attach_name(struct node_table *t, struct name *m, struct node *parent, struct node *n)
 {
-	if (t->names >= t->name_buckets)
+	if (t->names >= LOAD * t->name_buckets)
 		grow_names(t);
 	struct name **slot = &t->by_name[name_hash(parent, m->text, m->len) & (t->name_buckets - 1)];
 	m->parent = parent;
@@ -141,7 +142,7 @@ void nodes_detach_name(struct node_table *t, struct name *m)
 
 struct name *nodes_new_name(const char *text, size_t len)
 {
-	struct name *m = malloc(sizeof *m + len);
+	struct name *m = malloc(offsetof(struct name, text) + len);
 
 	assert(len > 0 && len <= 255);
 	if (m) {
