@@ -18,7 +18,7 @@ _signetfs() {
 	for w in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		[[ $w == -* ]] && break
 		command+=("$w")
-		[[ ${command[0]} == kms && ${#command[@]} -lt 2 ]] || break
+		[[ ${command[0]} == kms && ${#command[@]} -lt 2 ]] || [[ ${command[*]} == "kms principal" ]] || break
 	done
 	case $previous in
 	--names) mapfile -t COMPREPLY < <(compgen -W 'encrypted plain' -- "$word") && return ;;
@@ -30,6 +30,8 @@ _signetfs() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands)" -- "$word")
 	elif [[ ${command[0]} == kms && ${#command[@]} -eq 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands kms)" -- "$word")
+	elif [[ ${command[*]} == "kms principal" ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands kms principal)" -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_options "${command[@]}")" -- "$word")
 	else

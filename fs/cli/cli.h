@@ -206,6 +206,8 @@ int cli_kms_agent(int argc, char **argv); /* started by wire_agent_start(), not 
 int cli_kms_create_access_key(int argc, char **argv);
 int cli_kms_list_access_keys(int argc, char **argv);
 int cli_kms_delete_access_key(int argc, char **argv);
+int cli_kms_principal(int argc, char **argv);
+int cli_kms_simulate_policy(int argc, char **argv);
 int cli_kms_audit(int argc, char **argv);
 
 #endif

@@ -8,10 +8,12 @@ static const struct cli_command local_commands[] = {
 	{"create-access-key", cli_kms_create_access_key, "credentials for clients over TCP"},
 	{"list-access-keys", cli_kms_list_access_keys, "the access keys of the keystore"},
 	{"delete-access-key", cli_kms_delete_access_key, "take an access key away"},
+	{"principal", cli_kms_principal, "users, roles and accounts: who may call"},
+	{"simulate-policy", cli_kms_simulate_policy, "why somebody may or may not do something"},
 	{"audit", cli_kms_audit, "who asked the KMS for what, and what it answered"},
 };
 
-enum { LOCAL = sizeof(local_commands) / sizeof(local_commands[0]), COMMANDS_MAX = 64 };
+enum { LOCAL = sizeof(local_commands) / sizeof(local_commands[0]), COMMANDS_MAX = 96 };
 
 int cli_kms(int argc, char **argv)
 {

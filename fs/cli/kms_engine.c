@@ -30,6 +30,7 @@ enum err cli_engine_open(const struct cli_engine_config *config, struct engine *
 		.keystore = config->keystore,
 		.root_key = &key,
 		.region = config->region,
+		.grant_delay = config->grant_delay,
 		.clock = clock_system(),
 		.reporter = config->reporter,
 	};

@@ -11,6 +11,7 @@ struct cli_engine_config {
 	const char *keystore; /* path */
 	const char *root_key; /* "passphrase", "passfile:PATH", … */
 	const char *region;   /* default region; NULL: the engine's */
+	uint64_t grant_delay; /* ns until a new grant works without its token */
 	const struct reporter *reporter;
 };
 

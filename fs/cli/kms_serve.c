@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include "fs/cli/kms_engine.h"
+#include "kms/base/clock.h"
 #include "kms/base/io.h"
 #include "kms/base/secret.h"
 #include "kms/wire/listener.h"
@@ -19,6 +20,7 @@ struct serve_options {
 	struct cli_texts listen;
 	const char *tls_cert, *tls_key, *socket_mode;
 	int insecure, foreground;
+	uint64_t grant_delay; /* seconds */
 	mode_t mode;
 	char standard[ENDPOINT_PATH_SIZE + 8];
 };
@@ -150,6 +152,7 @@ static enum err serve(const struct serve_options *o, const struct cli_settings *
 		.keystore = cli_setting(s, CLI_SET_KEYSTORE),
 		.root_key = cli_setting(s, CLI_SET_ROOT_KEY),
 		.region = cli_setting(s, CLI_SET_REGION),
+		.grant_delay = o->grant_delay * CLOCK_SECOND,
 		.reporter = cli_reporter(),
 	};
 	struct engine *engine = NULL;
@@ -182,6 +185,8 @@ int cli_kms_serve(int argc, char **argv)
 		{"tls-key", 0, CLI_TEXT, &o.tls_key, "FILE", "its PEM key"},
 		{"socket-mode", 0, CLI_TEXT, &o.socket_mode, "MODE", "permissions of Unix sockets (0600)"},
 		{"insecure", 0, CLI_FLAG, &o.insecure, NULL, "permit plain HTTP beyond this machine"},
+		{"grant-delay", 0, CLI_SECONDS, &o.grant_delay, "DURATION",
+			"how long a grant takes to work without its token (0)"},
 		{"foreground", 'f', CLI_FLAG, &o.foreground, NULL, "stay in the foreground, as it does anyway"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};

@@ -33,6 +33,7 @@ static const char *argument_name(enum verb_type type)
 		[VERB_BLOB] = "BASE64|fileb://PATH",
 		[VERB_MAP] = "NAME=VALUE,...",
 		[VERB_LIST] = "WORD...",
+		[VERB_JSON] = "JSON",
 		[VERB_TAGS] = "TagKey=K,TagValue=V..."};
 
 	return names[type];
@@ -117,6 +118,7 @@ static enum err build_request(const struct given *g, json_t **ret)
 		request = json_object();
 	for (int i = 0; i < VERB_OPTIONS_MAX && g->verb->options[i].flag; i++)
 		TRY(put_option(g, i, request));
+	TRY(verb_key_policy(request));
 	if (g->page_size)
 		json_object_set_new(request, "Limit", json_integer((json_int_t)g->page_size));
 	*ret = STEAL(request);

@@ -154,6 +154,8 @@ static enum err one_value(enum verb_type type, const char *text, json_t **ret)
 		return blob_value(&v, ret);
 	case VERB_INTEGER:
 		return integer_value(&v, ret);
+	case VERB_JSON:
+		return json_value(&v, ret);
 	case VERB_MAP:
 	case VERB_TAGS:
 		return map_value(&v, ret);

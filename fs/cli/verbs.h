@@ -17,6 +17,7 @@ enum verb_type {
 	VERB_BLOB,    /* base64, or fileb://PATH for raw bytes */
 	VERB_MAP,     /* k=v,k2=v2 or JSON: string to string */
 	VERB_LIST,    /* words or a JSON array of strings */
+	VERB_JSON,    /* an object, as JSON */
 	VERB_TAGS,    /* TagKey=k,TagValue=v … or JSON */
 };
 
@@ -27,7 +28,7 @@ struct verb_option {
 	int required;
 };
 
-enum { VERB_OPTIONS_MAX = 12 };
+enum { VERB_OPTIONS_MAX = 16 };
 
 struct verb {
 	const char *name;      /* "describe-key"; NULL ends the table */
@@ -50,6 +51,13 @@ int verb_run(int argc, char **argv);
 enum err verb_value(enum verb_type type, const struct cli_texts *words, json_t **ret);
 /** --cli-input-json: JSON text or file://PATH; an object. */
 enum err verb_input_json(const char *text, json_t **ret);
+
+/**
+ * create-key: members that stand for --administrators and --users become the Policy of the request. ERR_USAGE: it has one already.
+ */
+#define VERB_ADMINISTRATORS "(administrators)"
+#define VERB_USERS          "(users)"
+enum err verb_key_policy(json_t *request);
 
 /** The part of an answer that @path names: member names, dots and [number]. NULL in *ret: there is none. ERR_USAGE: no such path. */
 enum err verb_query(const json_t *response, const char *path, const json_t **ret);
