@@ -15,6 +15,7 @@ ARCHIVES := $(patsubst %/,%.a,$(wildcard d*/))
 all: program
 program: main.o $(ARCHIVES)
 \t$(CC) -o $@ main.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group
+.SECONDARY:
 .SECONDEXPANSION:
 d%.a: $$(addsuffix .o,$$(basename $$(wildcard d$$*/*.c)))
 \trm -f $@ && ar rcsD $@ $^
