@@ -74,25 +74,6 @@ enum err json_parse(const char *text, size_t len, json_t **ret)
 		reason(&error));
 }
 
-char *json_text(const json_t *value, size_t *ret_len)
-{
-	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
-	size_t len = json_dumpb(value, NULL, 0, flags);
-	char *text = len ? secret_heap_malloc(len + 1) : NULL;
-
-	if (!text)
-		return NULL;
-	/* The value does not change between the two passes: it is the caller's. */
-	if (json_dumpb(value, text, len, flags) != len) {
-		secret_heap_free(text);
-		return NULL;
-	}
-	text[len] = '\0';
-	if (ret_len)
-		*ret_len = len;
-	return text;
-}
-
 int json_set_blob(json_t *object, const char *name, const void *p, size_t len)
 {
 	char *text = secret_heap_malloc(BASE64_LEN(len) + 1);

@@ -227,7 +227,7 @@ enum err wire_server_listen(struct wire_server *s, struct listener *listener, co
 
 static void set_defaults(struct wire_server_config *c)
 {
-	c->threads = c->threads ? c->threads : 2;
+	c->threads = c->threads ? c->threads : 8;
 	c->max_connections = c->max_connections ? c->max_connections : 4096;
 	c->idle_seconds = c->idle_seconds ? c->idle_seconds : 60;
 	c->stall_seconds = c->stall_seconds ? c->stall_seconds : 120;

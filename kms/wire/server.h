@@ -31,7 +31,7 @@ struct wire_server_config {
 	const struct reporter *reporter; /* may be NULL */
 
 	/* 0 = the default in parentheses. */
-	unsigned threads;         /* per listener (2) */
+	unsigned threads;         /* per listener (8) */
 	unsigned max_connections; /* per listener (4096); beyond, new ones wait in the backlog */
 	unsigned idle_seconds;    /* a connection without traffic is closed (60) */
 	unsigned stall_seconds;   /* a connection that completes no request for so long is closed, however busy (120) */
