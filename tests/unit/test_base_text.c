@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/support/prng.h"
+
 static enum err parse(const char *text, size_t len)
 {
 	json_t *value = NULL;
@@ -101,6 +103,61 @@ static void json_text_is_compact_and_in_order(void **state)
 	assert_int_equal(len, strlen(text));
 	secret_heap_free(text);
 	assert_null(json_text(NULL, &len));
+}
+
+static json_t *any_value(struct prng *r, int depth)
+{
+	uint8_t bytes[24];
+	size_t len = prng_below(r, sizeof(bytes));
+	json_t *value;
+
+	switch (prng_below(r, depth > 0 ? 8 : 6)) {
+	case 0:
+		return json_integer((json_int_t)prng_next(r));
+	case 1:
+		return json_real((double)(int64_t)prng_next(r) / 1024);
+	case 2:
+		return json_boolean(prng_below(r, 2));
+	case 3:
+		return json_null();
+	case 6:
+	case 7:
+		value = prng_below(r, 2) ? json_array() : json_object();
+		for (size_t n = prng_below(r, 6); n; n--) {
+			char name[8] = {(char)(1 + prng_below(r, 126)), (char)('a' + n)};
+
+			if (json_is_array(value))
+				json_array_append_new(value, any_value(r, depth - 1));
+			else
+				json_object_set_new(value, name, any_value(r, depth - 1));
+		}
+		return value;
+	default:
+		for (size_t i = 0; i < len; i++)
+			bytes[i] = (uint8_t)prng_below(r, 128);
+		return json_stringn((const char *)bytes, len);
+	}
+}
+
+/* jansson's own writer is the other implementation. */
+static void json_text_is_what_jansson_writes(void **state)
+{
+	struct prng r;
+
+	(void)state;
+	prng_init(&r);
+	for (int i = 0; i < 20000; i++) {
+		json_t *value AUTO_JSON = any_value(&r, 4);
+		char *expected = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY), *text;
+		size_t len = 0;
+
+		text = json_text(value, &len);
+		assert_non_null(text);
+		assert_string_equal(text, expected);
+		assert_int_equal(len, strlen(expected));
+		secret_heap_free(text);
+		free(expected);
+	}
 }
 
 static void json_blobs(void **state)
@@ -291,6 +348,7 @@ int main(void)
 		cmocka_unit_test(json_depth_is_bounded),
 		cmocka_unit_test(json_errors_quote_no_content),
 		cmocka_unit_test(json_text_is_compact_and_in_order),
+		cmocka_unit_test(json_text_is_what_jansson_writes),
 		cmocka_unit_test(json_blobs),
 		cmocka_unit_test(ini_pairs_come_in_order_with_their_lines),
 		cmocka_unit_test(ini_refusals_name_the_line),
