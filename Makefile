@@ -194,12 +194,16 @@ install: $(O)/signetfs ## install below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(HELPERS)
 	for h in $(HELPER_NAMES); do ln -sf $(PREFIX)/bin/signetfs $(DESTDIR)$(HELPERS)/$$h || exit 1; done
 	install -D -m 644 contrib/completions/signetfs.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signetfs
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' contrib/systemd/signetfs-kms.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/signetfs-kms.service
+	install -m 644 contrib/systemd/signetfs-kms.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	for m in $(MAN1); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$${m##*/} || exit 1; done
 	for m in $(MAN5); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man5/$${m##*/} || exit 1; done
 	for m in $(MAN8); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man8/$${m##*/} || exit 1; done
 
 .PHONY: uninstall
 uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/signetfs-kms.service $(DESTDIR)$(PREFIX)/lib/systemd/system/signetfs-kms.socket
 	rm -f $(DESTDIR)$(PREFIX)/bin/signetfs $(HELPER_NAMES:%=$(DESTDIR)$(HELPERS)/%) \
 	      $(DESTDIR)$(PREFIX)/share/bash-completion/completions/signetfs
 	rm -f $(MAN1:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man1/%) $(MAN5:doc/man/%=$(DESTDIR)$(PREFIX)/share/man/man5/%) \

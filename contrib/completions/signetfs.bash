@@ -32,6 +32,8 @@ _signetfs() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands kms)" -- "$word")
 	elif [[ ${command[*]} == "kms principal" ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands kms principal)" -- "$word")
+	elif [[ ${command[*]} == 'kms audit' && $word != -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W 'verify anchor' -- "$word")
 	elif [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_options "${command[@]}")" -- "$word")
 	else

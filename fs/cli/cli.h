@@ -118,6 +118,11 @@ enum cli_setting {
 	CLI_SET_CA_FILE,
 	CLI_SET_INSECURE_HTTP, /* "yes": permit http:// to another machine */
 	CLI_SET_MOUNT_OPTIONS, /* [mount] options, as behind -o */
+	CLI_SET_TLS_CERT,      /* [kms] of the service */
+	CLI_SET_TLS_KEY,
+	CLI_SET_LISTEN, /* as several --listen, with spaces between */
+	CLI_SET_AUDIT_RETENTION,
+	CLI_SET_QUOTAS,
 	CLI_SET_COUNT,
 };
 
@@ -138,6 +143,8 @@ const struct cli_option *cli_settings_options(struct cli_settings *s);
 /** After cli_parse(): read the configuration files and resolve every setting. ERR_CONFIG names file and line. */
 enum err cli_settings_load(struct cli_settings *s);
 const char *cli_setting(const struct cli_settings *s, enum cli_setting which);
+/** [kms] audit-retention in ns; 0: for ever. ERR_CONFIG. */
+enum err cli_audit_retention(const struct cli_settings *s, uint64_t *ret);
 void cli_settings_free(struct cli_settings *s);
 #define AUTO_SETTINGS __attribute__((cleanup(cli_settings_free)))
 

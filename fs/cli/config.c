@@ -35,6 +35,11 @@ static const struct setting {
 	[CLI_SET_CA_FILE] = {"kms", "ca-file", {"AWS_CA_BUNDLE", NULL}, 1, 0},
 	[CLI_SET_INSECURE_HTTP] = {"kms", "insecure-http", {NULL, NULL}, 0, 0},
 	[CLI_SET_MOUNT_OPTIONS] = {"mount", "options", {NULL, NULL}, 0, 0},
+	[CLI_SET_TLS_CERT] = {"kms", "tls-cert", {NULL, NULL}, 1, 0},
+	[CLI_SET_TLS_KEY] = {"kms", "tls-key", {NULL, NULL}, 1, 0},
+	[CLI_SET_LISTEN] = {"kms", "listen", {NULL, NULL}, 0, 0},
+	[CLI_SET_AUDIT_RETENTION] = {"kms", "audit-retention", {NULL, NULL}, 0, 0},
+	[CLI_SET_QUOTAS] = {"kms", "quotas", {NULL, NULL}, 0, 0},
 };
 
 /* What one source (a file, the environment, the options) says. */
@@ -284,6 +289,17 @@ const struct cli_option *cli_settings_options(struct cli_settings *s)
 const char *cli_setting(const struct cli_settings *s, enum cli_setting which)
 {
 	return s->value[which];
+}
+
+enum err cli_audit_retention(const struct cli_settings *s, uint64_t *ret)
+{
+	const char *text = cli_setting(s, CLI_SET_AUDIT_RETENTION);
+	uint64_t seconds = 0;
+
+	if (text && (cli_parse_seconds(text, &seconds) != ERR_OK || seconds < 86400 || seconds > UINT32_MAX))
+		return err_fail(ERR_CONFIG, "audit-retention = %s: write a time of at least a day, such as 400d", text);
+	*ret = seconds * UINT64_C(1000000000);
+	return ERR_OK;
 }
 
 enum err cli_settings_for_vault(struct cli_settings *s, const struct descriptor *d)

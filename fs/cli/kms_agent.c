@@ -2,7 +2,10 @@
 #include "fs/cli/cli.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -88,18 +91,37 @@ static enum err start_server(int listening, struct engine *engine, struct wire_s
 	return ERR_OK;
 }
 
+/* Their default action would end the agent without wiping its keys. Before the server's threads exist, which then block them, too. */
+static enum err catch_signals(int *ret_fd)
+{
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	*ret_fd = signalfd(-1, &stop, SFD_CLOEXEC);
+	return *ret_fd >= 0 ? ERR_OK : err_system("cannot wait for signals");
+}
+
 static int run(int control, int listening, const struct cli_engine_config *config)
 {
 	struct wire_server *server = NULL;
 	struct engine *engine = NULL;
+	int stop = -1;
 	enum err e;
 
 	openlog("signetfs-agent", LOG_PID, LOG_DAEMON);
 	e = open_and_detach(config, &engine);
 	if (e == ERR_OK)
+		e = catch_signals(&stop);
+	if (e == ERR_OK)
 		e = start_server(listening, engine, &server);
 	if (wire_agent_report(control, e, e == ERR_OK ? "" : err_text(e)) == ERR_OK && e == ERR_OK)
-		wire_agent_wait(control);
+		wire_agent_wait(control, stop);
+	if (stop >= 0)
+		close(stop);
 	wire_server_stop(server);
 	engine_close(engine);
 	return cli_exit_code(e);

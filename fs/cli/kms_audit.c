@@ -8,9 +8,9 @@
 #include "kms/base/json.h"
 
 struct audit {
-	const char *since, *until, *key, *operation, *error;
+	const char *since, *until, *key, *operation, *error, *principal, *anchor;
 	uint64_t limit;
-	int json;
+	int json, json_lines;
 	struct cli_settings settings;
 
 	struct engine_audit_filter filter;
@@ -72,6 +72,10 @@ static enum err on_record(void *context, const char *text)
 	struct audit *a = context;
 	json_t *record AUTO_JSON = NULL;
 
+	if (a->json_lines) {
+		puts(text);
+		return ERR_OK;
+	}
 	if (a->json) {
 		printf("%s\n%s", a->records++ ? "," : "", text);
 		return ERR_OK;
@@ -86,6 +90,8 @@ static enum err print_records(struct audit *a, struct engine *engine, const stru
 {
 	static const char *const head[] = {"Time", "Operation", "Caller", "Key", "Result"};
 
+	if (a->json_lines)
+		return engine_audit_list(engine, filter, on_record, a);
 	if (a->json) {
 		printf("{\"Records\":[");
 		TRY(engine_audit_list(engine, filter, on_record, a));
@@ -103,8 +109,11 @@ static enum err print_records(struct audit *a, struct engine *engine, const stru
 
 static enum err build_filter(const struct audit *a, struct engine_audit_filter *ret)
 {
-	struct engine_audit_filter f = {
-		.key = a->key, .operation = a->operation, .error = a->error, .limit = (size_t)a->limit};
+	struct engine_audit_filter f = {.key = a->key,
+		.operation = a->operation,
+		.error = a->error,
+		.principal = a->principal,
+		.limit = (size_t)a->limit};
 
 	if (a->since)
 		TRY(parse_moment(a->since, &f.from));
@@ -138,6 +147,76 @@ static int run(struct audit *a)
 	return e == ERR_OK ? cli_with_keystore(&a->settings, what, list, a) : cli_fail(e, what);
 }
 
+/* ---- The chain ---- */
+
+static void print_fault(void *context, enum engine_trail_fault fault, int64_t from, int64_t to)
+{
+	static const char *const texts[] = {
+		[TRAIL_CHANGED] = "changed: it is not what was written",
+		[TRAIL_MISSING] = "removed",
+		[TRAIL_FOREIGN] = "behind the end of the trail: not written by this KMS",
+		[TRAIL_UNCERTAIN] = "cannot be verified, since what came before it is missing",
+		[TRAIL_HEAD] = "where the trail begins and ends was changed: records may be missing at either end",
+		[TRAIL_NO_ANCHOR] =
+			"not the one that the anchor was taken of: this is another trail, or an earlier state of "
+			"this one",
+	};
+
+	(void)context;
+	if (fault == TRAIL_HEAD)
+		printf("%s\n", texts[fault]);
+	else if (from == to)
+		printf("record %lld: %s\n", (long long)from, texts[fault]);
+	else
+		printf("records %lld to %lld: %s\n", (long long)from, (long long)to, texts[fault]);
+}
+
+static enum err verify(void *context, struct engine *engine)
+{
+	const struct audit *a = context;
+	struct engine_trail trail;
+
+	TRY(engine_audit_verify(engine, a->anchor, print_fault, NULL, &trail));
+	if (trail.before_chain)
+		printf("%llu records are older than the chain, written by an earlier version: they are not protected\n",
+			(unsigned long long)trail.before_chain);
+	if (trail.faults)
+		return err_fail(ERR_TAMPERED, "%zu %s found; %llu records are what was written", trail.faults,
+			trail.faults == 1 ? "fault was" : "faults were", (unsigned long long)trail.verified);
+	printf("%llu records are what was written, and none is missing\n", (unsigned long long)trail.verified);
+	return ERR_OK;
+}
+
+static void ignore_fault(void *context, enum engine_trail_fault fault, int64_t from, int64_t to)
+{
+	(void)context;
+	(void)fault;
+	(void)from;
+	(void)to;
+}
+
+static enum err print_anchor(void *context, struct engine *engine)
+{
+	struct engine_trail trail;
+
+	(void)context;
+	TRY(engine_audit_verify(engine, NULL, ignore_fault, NULL, &trail));
+	if (trail.faults)
+		return err_fail(ERR_TAMPERED,
+			"the trail does not verify, so it gives no anchor; run: signetfs kms audit verify");
+	puts(trail.anchor);
+	return ERR_OK;
+}
+
+static int run_on_chain(struct audit *a, const char *what)
+{
+	if (!strcmp(what, "verify"))
+		return cli_with_keystore(&a->settings, "verifying the audit trail", verify, a);
+	if (!strcmp(what, "anchor"))
+		return cli_with_keystore(&a->settings, "taking an anchor of the audit trail", print_anchor, a);
+	return cli_wrong_usage("kms audit", "there are verify and anchor; without either the records are shown");
+}
+
 int cli_kms_audit(int argc, char **argv)
 {
 	struct audit a = {.json = 0};
@@ -149,16 +228,24 @@ int cli_kms_audit(int argc, char **argv)
 		{"operation", 0, CLI_TEXT, &a.operation, "NAME", "of this operation: Decrypt, …"},
 		{"error", 0, CLI_TEXT, &a.error, "NAME",
 			"that failed so: AccessDeniedException, …; none for those that did not"},
+		{"principal", 0, CLI_TEXT, &a.principal, "WHO", "by this one: ARN, user/NAME, or access key id"},
 		{"limit", 0, CLI_NUMBER, &a.limit, "NUMBER", "the newest so many"},
 		{"json", 0, CLI_FLAG, &a.json, NULL, "the records themselves, as in a CloudTrail file"},
+		{"json-lines", 0, CLI_FLAG, &a.json_lines, NULL, "the records themselves, one a line"},
+		{"anchor", 0, CLI_TEXT, &a.anchor, "ANCHOR", "verify: the trail must contain what this was taken of"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
-	const struct cli_usage usage = {"signetfs kms audit [OPTION]…",
-		"Show the audit records of the keystore, newest last.", 0, 0, options,
-		cli_settings_options(&a.settings)};
+	const struct cli_usage usage = {"signetfs kms audit [verify | anchor] [OPTION]…",
+		"Show the audit records of the keystore, newest last. verify: is every record what was written, and "
+		"none "
+		"missing?\n"
+		"anchor: print what to keep elsewhere and give to verify --anchor later.",
+		0, 1, options, cli_settings_options(&a.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
-	if (done < 0)
+	if (done < 0 && operands == 1)
+		done = run_on_chain(&a, argv[1]);
+	else if (done < 0)
 		done = run(&a);
 	cli_settings_free(&a.settings);
 	return done;

@@ -31,6 +31,7 @@ enum err cli_engine_open(const struct cli_engine_config *config, struct engine *
 		.root_key = &key,
 		.region = config->region,
 		.grant_delay = config->grant_delay,
+		.audit_retention = config->audit_retention,
 		.clock = clock_system(),
 		.reporter = config->reporter,
 	};

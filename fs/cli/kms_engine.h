@@ -8,10 +8,11 @@
 #include "kms/engine/engine.h"
 
 struct cli_engine_config {
-	const char *keystore; /* path */
-	const char *root_key; /* "passphrase", "passfile:PATH", … */
-	const char *region;   /* default region; NULL: the engine's */
-	uint64_t grant_delay; /* ns until a new grant works without its token */
+	const char *keystore;     /* path */
+	const char *root_key;     /* "passphrase", "passfile:PATH", … */
+	const char *region;       /* default region; NULL: the engine's */
+	uint64_t grant_delay;     /* ns until a new grant works without its token */
+	uint64_t audit_retention; /* ns; 0: for ever */
 	const struct reporter *reporter;
 };
 

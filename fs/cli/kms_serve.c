@@ -1,125 +1,141 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/cli/cli.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include "fs/cli/kms_engine.h"
+#include "fs/cli/kms_listen.h"
 #include "kms/base/clock.h"
-#include "kms/base/io.h"
 #include "kms/base/secret.h"
-#include "kms/wire/listener.h"
-#include "kms/wire/server.h"
+#include "kms/wire/service.h"
 
-enum { PEM_MAX = 256 * 1024, SOCKET_MODE_MAX = 0777 };
+enum { SOCKET_MODE_MAX = 0777 };
 
-struct serve_options {
-	struct cli_texts listen;
-	const char *tls_cert, *tls_key, *socket_mode;
-	int insecure, foreground;
+struct serve {
+	struct cli_settings *settings;
+	struct kms_listen listen;
+	const char *tls_cert, *tls_key; /* as options */
+	const char *socket_mode;
+	int foreground;
 	uint64_t grant_delay; /* seconds */
-	mode_t mode;
 	char standard[ENDPOINT_PATH_SIZE + 8];
+	struct engine *engine;
+	struct wire_server *server;
 };
 
-/* ---- Options ---- */
+/* ---- Options and configuration ---- */
+
+/* The words of the configuration's `listen`; its text outlives the server. */
+static enum err add_configured(struct serve *s)
+{
+	const char *text = cli_setting(s->settings, CLI_SET_LISTEN);
+
+	for (char *word = text ? strtok((char *)(uintptr_t)text, " \t") : NULL; word; word = strtok(NULL, " \t")) {
+		if (s->listen.where.count == CLI_TEXTS_MAX)
+			return err_fail(ERR_CONFIG, "listen names more than %d addresses", (int)CLI_TEXTS_MAX);
+		s->listen.where.item[s->listen.where.count++] = word;
+	}
+	return ERR_OK;
+}
 
 /* A Unix socket in the person's own run-time directory: who calls is known without any credential. */
-static void add_standard_listener(struct serve_options *o)
+static void add_standard(struct serve *s)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 
-	if (o->listen.count)
-		return;
-	snprintf(o->standard, sizeof(o->standard), "unix:%s/signetfs-kms.sock", dir && dir[0] ? dir : "/run");
-	o->listen.item[o->listen.count++] = o->standard;
+	snprintf(s->standard, sizeof(s->standard), "unix:%s/signetfs-kms.sock", dir && dir[0] ? dir : "/run");
+	s->listen.where.item[s->listen.where.count++] = s->standard;
 }
 
-static enum err check_options(struct serve_options *o)
+static enum err take_tls(struct serve *s, const struct cli_settings *settings)
+{
+	int given = s->tls_cert || s->tls_key;
+
+	s->listen.tls_cert = given ? s->tls_cert : cli_setting(settings, CLI_SET_TLS_CERT);
+	s->listen.tls_key = given ? s->tls_key : cli_setting(settings, CLI_SET_TLS_KEY);
+	if (!s->listen.tls_cert == !s->listen.tls_key)
+		return ERR_OK;
+	return given ? err_fail(ERR_USAGE, "--tls-cert and --tls-key go together")
+		     : err_fail(ERR_CONFIG, "tls-cert and tls-key go together");
+}
+
+static enum err check(struct serve *s)
 {
 	char *end = NULL;
-	unsigned long mode;
+	unsigned long mode = strtoul(s->socket_mode, &end, 8);
 
-	if (!o->tls_cert != !o->tls_key)
-		return err_fail(ERR_USAGE, "--tls-cert and --tls-key go together");
-	mode = strtoul(o->socket_mode, &end, 8);
-	if (!o->socket_mode[0] || *end || mode > SOCKET_MODE_MAX)
-		return err_fail(ERR_USAGE, "--socket-mode %s is no octal mode such as 0600", o->socket_mode);
-	o->mode = (mode_t)mode;
-	add_standard_listener(o);
-	return ERR_OK;
-}
-
-/* ---- Listening ---- */
-
-struct pem {
-	uint8_t *certificate, *key; /* secret_alloc() */
-};
-
-static void pem_free(struct pem *p)
-{
-	secret_free(p->certificate);
-	secret_free(p->key);
-}
-
-static enum err pem_read(const struct serve_options *o, struct pem *pem)
-{
-	size_t len;
-
-	if (!o->tls_cert)
-		return ERR_OK;
-	TRY(io_read_file(AT_FDCWD, o->tls_cert, PEM_MAX, &pem->certificate, &len));
-	return io_read_file(AT_FDCWD, o->tls_key, PEM_MAX, &pem->key, &len);
-}
-
-static enum err refuse_clear_text(const struct serve_options *o, const struct listener *l)
-{
-	if (l->local || l->loopback || o->tls_cert || o->insecure)
-		return ERR_OK;
-	return err_fail(ERR_USAGE,
-		"on %s other machines would send and receive keys in the clear: give --tls-cert and --tls-key, or "
-		"--insecure if the network is protected otherwise",
-		l->address);
-}
-
-static enum err listen_on(
-	const struct serve_options *o, struct wire_server *server, const char *where, const struct pem *pem)
-{
-	const struct wire_tls tls = {(const char *)pem->certificate, (const char *)pem->key};
-	struct listener l = {.fd = -1};
-	char address[sizeof(l.address)];
-	int secure;
-	enum err e;
-
-	TRY(listener_open(where, o->mode, &l));
-	e = refuse_clear_text(o, &l);
-	if (e != ERR_OK) {
-		listener_close(&l);
-		return e;
-	}
-	memcpy(address, l.address, sizeof(address));
-	secure = !l.local && pem->certificate;
-	e = l.local ? wire_server_listen(server, &l, NULL) : wire_server_listen(server, &l, secure ? &tls : NULL);
-	TRY(e);
-	printf("listening on %s%s\n", strncmp(address, "unix:", 5) ? (secure ? "https://" : "http://") : "", address);
-	return ERR_OK;
-}
-
-static enum err listen_everywhere(const struct serve_options *o, struct wire_server *server)
-{
-	__attribute__((cleanup(pem_free))) struct pem pem = {NULL, NULL};
-
-	TRY(pem_read(o, &pem));
-	for (size_t i = 0; i < o->listen.count; i++)
-		TRY(listen_on(o, server, o->listen.item[i], &pem));
-	fflush(stdout);
+	if (!s->socket_mode[0] || *end || mode > SOCKET_MODE_MAX)
+		return err_fail(ERR_USAGE, "--socket-mode %s is no octal mode such as 0600", s->socket_mode);
+	s->listen.socket_mode = (mode_t)mode;
+	TRY(take_tls(s, s->settings));
+	if (!s->listen.where.count)
+		TRY(add_configured(s));
+	if (!s->listen.where.count)
+		add_standard(s);
 	return ERR_OK;
 }
 
 /* ---- Running ---- */
+
+/* Read the configuration anew: what can change while serving are certificate, key, retention and quotas. */
+static enum err read_again(struct serve *s, struct cli_settings *fresh)
+{
+	uint64_t retention = 0;
+
+	memcpy(fresh->given, s->settings->given, sizeof(fresh->given));
+	fresh->config_file = s->settings->config_file;
+	TRY(cli_settings_load(fresh));
+	TRY(cli_audit_retention(fresh, &retention));
+	TRY(take_tls(s, fresh));
+	TRY(kms_listen_reload_tls(&s->listen, s->server));
+	engine_set_audit_retention(s->engine, retention);
+	return ERR_OK;
+}
+
+/* What is wrong is told and leaves everything as it was: a service does not end over a typing error. */
+static void reload(struct serve *s)
+{
+	struct cli_settings fresh AUTO_SETTINGS = {0};
+	char state[64];
+	enum err e;
+
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)(clock_system()->monotonic(clock_system()) / 1000));
+	service_notify(state);
+	e = read_again(s, &fresh);
+	if (e != ERR_OK)
+		report(cli_reporter(), REPORT_ERROR, "the configuration was not reloaded: %s", err_text(e));
+	else
+		report(cli_reporter(), REPORT_NOTICE, "the configuration was reloaded");
+	take_tls(s, s->settings); /* the paths of the settings that stay */
+	service_notify("READY=1");
+}
+
+static void run_until_stopped(struct serve *s, const sigset_t *signals)
+{
+	int caught = SIGHUP;
+
+	service_notify("READY=1");
+	while (sigwait(signals, &caught) == 0 && caught == SIGHUP)
+		reload(s);
+	service_notify("STOPPING=1");
+}
+
+static enum err run(struct serve *s, const sigset_t *signals)
+{
+	const struct wire_server_config config = {.engine = s->engine, .reporter = cli_reporter()};
+	enum err e;
+
+	TRY(wire_server_new(&config, &s->server));
+	e = kms_listen_all(&s->listen, s->server);
+	if (e == ERR_OK)
+		run_until_stopped(s, signals);
+	wire_server_stop(s->server);
+	return e;
+}
 
 static void allow_many_connections(void)
 {
@@ -131,69 +147,57 @@ static void allow_many_connections(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static enum err run(const struct serve_options *o, struct engine *engine, const sigset_t *stop)
+static enum err serve(struct serve *s)
 {
-	const struct wire_server_config config = {.engine = engine, .reporter = cli_reporter()};
-	struct wire_server *server = NULL;
-	enum err e;
-	int caught;
-
-	TRY(wire_server_new(&config, &server));
-	e = listen_everywhere(o, server);
-	if (e == ERR_OK)
-		sigwait(stop, &caught);
-	wire_server_stop(server);
-	return e;
-}
-
-static enum err serve(const struct serve_options *o, const struct cli_settings *s)
-{
-	const struct cli_engine_config config = {
-		.keystore = cli_setting(s, CLI_SET_KEYSTORE),
-		.root_key = cli_setting(s, CLI_SET_ROOT_KEY),
-		.region = cli_setting(s, CLI_SET_REGION),
-		.grant_delay = o->grant_delay * CLOCK_SECOND,
+	struct cli_engine_config config = {
+		.keystore = cli_setting(s->settings, CLI_SET_KEYSTORE),
+		.root_key = cli_setting(s->settings, CLI_SET_ROOT_KEY),
+		.region = cli_setting(s->settings, CLI_SET_REGION),
+		.grant_delay = s->grant_delay * CLOCK_SECOND,
 		.reporter = cli_reporter(),
 	};
-	struct engine *engine = NULL;
-	sigset_t stop;
+	sigset_t signals;
 	enum err e;
 
+	TRY(cli_audit_retention(s->settings, &config.audit_retention));
 	TRY(secret_harden_process());
 	cli_lock_memory();
 	allow_many_connections();
-	TRY(cli_engine_open(&config, &engine));
+	TRY(cli_engine_open(&config, &s->engine));
 	/* Blocked before the server's threads exist, so that only sigwait() takes them. */
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
-	e = run(o, engine, &stop);
-	engine_close(engine);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	e = run(s, &signals);
+	engine_close(s->engine);
 	return e;
 }
 
 int cli_kms_serve(int argc, char **argv)
 {
 	struct cli_settings settings AUTO_SETTINGS = {0};
-	struct serve_options o = {.socket_mode = "0600"};
+	struct serve s = {.settings = &settings, .socket_mode = "0600"};
 	const struct cli_option options[] = {
-		{"listen", 0, CLI_TEXTS, &o.listen, "WHERE",
+		{"listen", 0, CLI_TEXTS, &s.listen.where, "WHERE",
 			"unix:PATH or HOST:PORT (port 0 picks one); may be repeated"},
-		{"tls-cert", 0, CLI_TEXT, &o.tls_cert, "FILE", "PEM certificate chain for the TCP addresses"},
-		{"tls-key", 0, CLI_TEXT, &o.tls_key, "FILE", "its PEM key"},
-		{"socket-mode", 0, CLI_TEXT, &o.socket_mode, "MODE", "permissions of Unix sockets (0600)"},
-		{"insecure", 0, CLI_FLAG, &o.insecure, NULL, "permit plain HTTP beyond this machine"},
-		{"grant-delay", 0, CLI_SECONDS, &o.grant_delay, "DURATION",
+		{"tls-cert", 0, CLI_TEXT, &s.tls_cert, "FILE", "PEM certificate chain for the TCP addresses"},
+		{"tls-key", 0, CLI_TEXT, &s.tls_key, "FILE", "its PEM key"},
+		{"socket-mode", 0, CLI_TEXT, &s.socket_mode, "MODE", "permissions of Unix sockets (0600)"},
+		{"insecure", 0, CLI_FLAG, &s.listen.insecure, NULL, "permit plain HTTP beyond this machine"},
+		{"grant-delay", 0, CLI_SECONDS, &s.grant_delay, "DURATION",
 			"how long a grant takes to work without its token (0)"},
-		{"foreground", 'f', CLI_FLAG, &o.foreground, NULL, "stay in the foreground, as it does anyway"},
+		{"foreground", 'f', CLI_FLAG, &s.foreground, NULL, "stay in the foreground, as it does anyway"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
 	const struct cli_usage usage = {"signetfs kms serve [OPTION]…",
-		"Serve the keystore to many clients, in the AWS KMS protocol, until SIGTERM or SIGINT. Over TCP "
-		"clients sign with\n"
-		"an access key (signetfs kms create-access-key); on a Unix socket their user id is their identity.",
+		"Serve the keystore to many clients, in the AWS KMS protocol, until SIGTERM or SIGINT; SIGHUP reads "
+		"the "
+		"configuration anew.\n"
+		"Over TCP clients sign with an access key (signetfs kms create-access-key); on a Unix socket their "
+		"user "
+		"id is their identity.",
 		0, 0, options, cli_settings_options(&settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 	enum err e;
@@ -202,8 +206,8 @@ int cli_kms_serve(int argc, char **argv)
 		return done;
 	e = cli_settings_load(&settings);
 	if (e == ERR_OK)
-		e = check_options(&o);
+		e = check(&s);
 	if (e == ERR_OK)
-		e = serve(&o, &settings);
+		e = serve(&s);
 	return e == ERR_OK ? CLI_DONE : cli_fail(e, "serving the KMS");
 }

@@ -36,6 +36,7 @@ enum err engine_audit_list(struct engine *engine, const struct engine_audit_filt
 		.to = filter->to,
 		.operation = filter->operation,
 		.error = filter->error,
+		.principal = filter->principal,
 		.limit = filter->limit};
 	char arn[ENGINE_ARN_SIZE];
 

@@ -202,6 +202,11 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 	return ERR_OK;
 }
 
+void engine_set_audit_retention(struct engine *engine, uint64_t ns)
+{
+	engine->audit_retention = ns;
+}
+
 void engine_close(struct engine *engine)
 {
 	if (engine == NULL)
@@ -262,10 +267,11 @@ static void pay_checkpoint(struct engine *engine)
 /* In portions, so that the lock is not held for long. */
 static enum err prune_trail(struct engine *engine, uint64_t now)
 {
-	size_t n = engine->audit_retention != 0 && now > engine->audit_retention ? PRUNE_BATCH : 0;
+	uint64_t retention = engine->audit_retention;
+	size_t n = retention != 0 && now > retention ? PRUNE_BATCH : 0;
 
 	while (n == PRUNE_BATCH)
-		TRY(audit_chain_prune(engine, now - engine->audit_retention, PRUNE_BATCH, &n));
+		TRY(audit_chain_prune(engine, now - retention, PRUNE_BATCH, &n));
 	return ERR_OK;
 }
 

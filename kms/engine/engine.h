@@ -64,6 +64,8 @@ enum err engine_create(
 /** Open (the schema is migrated when older). ERR_ROOT_KEY: wrong root key; ERR_KEYSTORE: damaged or no keystore; ERR_NOT_FOUND: no file; ERR_UNSUPPORTED: newer schema. */
 enum err engine_open(const struct engine_config *config, struct engine **ret);
 void engine_close(struct engine *engine);
+/** Change the retention of a running engine. */
+void engine_set_audit_retention(struct engine *engine, uint64_t ns);
 
 /**
  * One operation: validate, authorise, check the key's state, act, write the audit record. Never fails itself: every outcome is
@@ -112,6 +114,7 @@ struct engine_audit_filter {
 	const char *key;       /* id, ARN, alias or alias ARN; NULL: any */
 	const char *operation; /* NULL: any */
 	const char *error;     /* exception name; "": only successes; NULL: any */
+	const char *principal; /* ARN, its last part ("user/ada"), or access key id; NULL: any */
 	size_t limit;          /* the newest so many; 0 = all */
 };
 /** Audit records as JSON text, newest last. The engine may not be used from @each; what it returns but ERR_OK ends the listing. */

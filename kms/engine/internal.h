@@ -38,7 +38,7 @@ struct engine {
 	struct engine_secrets *secrets;
 	struct material_cache *cache;
 	struct audit_queue *audit;
-	uint64_t audit_retention;
+	_Atomic uint64_t audit_retention;
 	struct policy_cache *policies;
 	uint64_t grant_delay;        /* ns until a grant needs no token any more */
 	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */

@@ -125,6 +125,7 @@ enum err store_audit_list(struct store *store, const struct store_audit_filter *
 	query_bind_text(&q, 2, filter->key_arn);
 	query_bind_text(&q, 3, filter->operation);
 	query_bind_text(&q, 4, filter->error);
+	query_bind_text(&q, 6, filter->principal);
 	query_bind_int(&q, 5, filter->limit != 0 ? (int64_t)filter->limit : -1);
 	for (;;) {
 		const unsigned char *text;

@@ -170,7 +170,11 @@ static const struct {
 	[SQL_AUDIT_LIST] = {0, "SELECT record FROM (SELECT seq, record FROM audit WHERE time >= ?1 AND time < ?2 "
 			       "AND (?3 IS NULL OR key_arn = ?3 OR (operation = 'ReEncrypt' AND instr(record, ?3))) "
 			       "AND (?4 IS NULL OR operation = ?4) "
-			       "AND (?5 IS NULL OR ifnull(error, '') = ?5) ORDER BY seq DESC LIMIT ?6) ORDER BY seq"},
+			       "AND (?5 IS NULL OR ifnull(error, '') = ?5) "
+			       "AND (?7 IS NULL OR json_extract(record, '$.userIdentity.arn') = ?7 "
+			       "OR json_extract(record, '$.userIdentity.accessKeyId') = ?7 "
+			       "OR substr(json_extract(record, '$.userIdentity.arn'), -length(?7) - 1) = ':' || ?7) "
+			       "ORDER BY seq DESC LIMIT ?6) ORDER BY seq"},
 };
 
 const char *sql_text(enum sql which)

@@ -426,6 +426,7 @@ struct store_audit_filter {
 	const char *key_arn;   /* NULL: any */
 	const char *operation; /* NULL: any */
 	const char *error;     /* NULL: any; "": only successes */
+	const char *principal; /* ARN, its last part, or access key id; NULL: any */
 	size_t limit;          /* the newest so many; 0 = all */
 };
 

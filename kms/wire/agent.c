@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,12 +218,19 @@ enum err wire_agent_report(int control_fd, enum err e, const char *text)
 	return ERR_OK;
 }
 
-void wire_agent_wait(int control_fd)
+void wire_agent_wait(int control_fd, int stop_fd)
 {
+	struct pollfd fds[] = {{.fd = control_fd, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
 	char ignored[16];
-	ssize_t n;
+	ssize_t n = 1;
 
-	do {
-		n = recv(control_fd, ignored, sizeof(ignored), 0);
-	} while (n > 0 || (n < 0 && errno == EINTR));
+	while (n > 0 || (n < 0 && errno == EINTR)) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (fds[1].revents)
+			return;
+		n = recv(control_fd, ignored, sizeof(ignored), MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN)
+			n = 1;
+	}
 }

@@ -48,7 +48,7 @@ pid_t wire_agent_pid(const struct wire_agent *agent);
 /** Tell the starter how it went: @e and its text. ERR_CLOSED: there is no starter any more. */
 enum err wire_agent_report(int control_fd, enum err e, const char *text);
 
-/** Return when the control channel has closed. */
-void wire_agent_wait(int control_fd);
+/** Return when the control channel has closed, or @stop_fd (a signalfd) is readable. */
+void wire_agent_wait(int control_fd, int stop_fd);
 
 #endif

@@ -62,6 +62,7 @@ static void peer_opened(struct wire_server *s, struct MHD_Connection *connection
 	if (p->next)
 		p->next->link = &p->next;
 	s->peers = p;
+	s->peer_count++;
 	pthread_mutex_unlock(&s->lock);
 	*ret_peer = p;
 }
@@ -74,6 +75,7 @@ static void peer_closed(struct wire_server *s, struct peer *p)
 	*p->link = p->next;
 	if (p->next)
 		p->next->link = p->link;
+	s->peer_count--;
 	pthread_mutex_unlock(&s->lock);
 	free(p);
 }
@@ -191,36 +193,86 @@ static struct MHD_Daemon *start_daemon(struct wire_server *s, int fd, const stru
 		MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
-enum err wire_server_listen(struct wire_server *s, struct listener *listener, const struct wire_tls *tls)
+/*
+ * A descriptor of its own for the library: it closes the one it is given on some of its failures and not on others.
+ * A copy that it does not close then is lost, but never another file's descriptor closed.
+ */
+static enum err serve_copy(
+	struct wire_server *s, const struct listener *listener, const struct wire_tls *tls, struct MHD_Daemon **ret)
 {
 	struct MHD_Daemon *daemon;
 	int fd;
+
+	errno = 0;
+	fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+	daemon = fd >= 0 ? start_daemon(s, fd, tls) : NULL;
+	if (!daemon)
+		return tls ? err_fail(ERR_CONFIG, "cannot serve %s over TLS: the certificate or its key is not usable",
+				     listener->address)
+			   : err_system("cannot serve %s", listener->address);
+	*ret = daemon;
+	return ERR_OK;
+}
+
+enum err wire_server_listen(struct wire_server *s, struct listener *listener, const struct wire_tls *tls)
+{
+	struct MHD_Daemon *daemon = NULL;
+	enum err e;
 
 	if (s->listening_count == SERVER_MAX_LISTENERS) {
 		listener_close(listener);
 		return err_fail(ERR_LIMIT, "at most %d addresses can be listened on", SERVER_MAX_LISTENERS);
 	}
-	/*
-	 * A descriptor of its own for the library: it closes the one it is given on some of its failures and not on others.
-	 * A copy that it does not close then is lost, but never another file's descriptor closed.
-	 */
-	errno = 0;
-	fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
-	daemon = fd >= 0 ? start_daemon(s, fd, tls) : NULL;
-	if (!daemon) {
-		enum err e =
-			tls ? err_fail(ERR_CONFIG, "cannot serve %s over TLS: the certificate or its key is not usable",
-				      listener->address)
-			    : err_system("cannot serve %s", listener->address);
+	e = serve_copy(s, listener, tls, &daemon);
+	if (e != ERR_OK) {
 		listener_close(listener);
 		return e;
 	}
 	s->listening[s->listening_count].daemon = daemon;
+	s->listening[s->listening_count].tls = tls != NULL;
 	s->listening[s->listening_count].listener = *listener;
 	s->listening_count++;
 	listener->fd = -1;
 	listener->path[0] = '\0';
 	return ERR_OK;
+}
+
+static void stop_retired(struct wire_server *s)
+{
+	for (size_t i = 0; i < s->retired_count; i++) {
+		MHD_stop_daemon(s->retired[i].daemon);
+		if (s->retired[i].fd >= 0)
+			close(s->retired[i].fd);
+	}
+	s->retired_count = 0;
+}
+
+/*
+ * A running daemon keeps its certificate: a new one takes over the socket, and the old one serves the connections that it has.
+ * Those of the reload before this one are closed.
+ */
+enum err wire_server_replace_tls(struct wire_server *s, const struct wire_tls *tls)
+{
+	struct MHD_Daemon *fresh[SERVER_MAX_LISTENERS] = {NULL};
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; e == ERR_OK && i < s->listening_count; i++)
+		if (s->listening[i].tls)
+			e = serve_copy(s, &s->listening[i].listener, tls, &fresh[i]);
+	if (e == ERR_OK)
+		stop_retired(s);
+	for (size_t i = 0; i < s->listening_count; i++) {
+		if (!fresh[i])
+			continue;
+		if (e != ERR_OK) {
+			MHD_stop_daemon(fresh[i]);
+			continue;
+		}
+		s->retired[s->retired_count++] =
+			(struct retired){s->listening[i].daemon, MHD_quiesce_daemon(s->listening[i].daemon)};
+		s->listening[i].daemon = fresh[i];
+	}
+	return e;
 }
 
 /* ---- Start and stop ---- */
@@ -263,8 +315,11 @@ enum err wire_server_new(const struct wire_server_config *config, struct wire_se
 	s->config = *config;
 	set_defaults(&s->config);
 	s->clock = config->clock ? config->clock : clock_system();
-	e = start_maintenance(s);
+	s->started = s->clock->wall(s->clock);
+	s->metrics = metrics_new();
+	e = s->metrics ? start_maintenance(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
 	if (e != ERR_OK) {
+		metrics_free(s->metrics);
 		free(s);
 		return e;
 	}
@@ -295,6 +350,7 @@ void wire_server_stop(struct wire_server *s)
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->maintenance, NULL);
+	stop_retired(s);
 	for (size_t i = 0; i < s->listening_count; i++) {
 		MHD_stop_daemon(s->listening[i].daemon);
 		if (s->listening[i].quiesced_fd >= 0)
@@ -304,5 +360,6 @@ void wire_server_stop(struct wire_server *s)
 	assert(!s->peers);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
+	metrics_free(s->metrics);
 	free(s);
 }

@@ -4,7 +4,7 @@
 
 /*
  * The engine on the wire: AWS JSON 1.1 over HTTP (POST /, X-Amz-Target TrentService.Operation) on listening sockets.
- * GET /healthz answers 200 to anyone.
+ * GET /healthz answers 200 to anyone, GET /metrics (kms/wire/metrics.h) to this machine.
  *
  * Who calls: over TCP whoever signed the request (SigV4); on a Unix socket the peer's uid, and signature headers are ignored
  * there. Refusals before an operation begins are put on the audit trail as well.
@@ -49,6 +49,9 @@ struct wire_tls {
 
 /** Serve @listener, which the server takes over in any case. @tls NULL: plain HTTP. ERR_CONFIG: certificate or key is no good. */
 enum err wire_server_listen(struct wire_server *server, struct listener *listener, const struct wire_tls *tls);
+
+/** From now on the TLS listeners have this certificate; connections that there are keep theirs. On failure nothing changes: ERR_CONFIG. */
+enum err wire_server_replace_tls(struct wire_server *server, const struct wire_tls *tls);
 
 /** No new connections; requests under way finish (bounded); then everything is closed and freed. NULL is fine. */
 void wire_server_stop(struct wire_server *server);

@@ -8,9 +8,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "kms/wire/server.h"
+#include "kms/wire/metrics.h"
 #include "kms/wire/text.h"
 
 enum { SERVER_MAX_LISTENERS = 16 };
+
+/* A daemon that accepts no more, whose connections may end by themselves. */
+struct retired {
+	struct MHD_Daemon *daemon;
+	int fd;
+};
 
 /*
  * Invariants, under @lock: 1. @peers is the chain of all open connections. 2. A peer's fd is open while it is in the chain.
@@ -22,7 +29,13 @@ struct wire_server {
 		struct MHD_Daemon *daemon;
 		struct listener listener;
 		int quiesced_fd; /* the daemon's own copy, ours again once it accepts no more */
+		int tls;
 	} listening[SERVER_MAX_LISTENERS];
+	struct retired retired[SERVER_MAX_LISTENERS]; /* with the certificate before the last reload */
+	size_t retired_count;
+	struct metrics *metrics;
+	uint64_t started;
+	size_t peer_count;
 	size_t listening_count;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;

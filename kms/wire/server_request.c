@@ -125,6 +125,7 @@ static enum MHD_Result refuse(struct exchange *x, enum err e, const char *messag
 	snprintf(text, sizeof(text), "%s", message);
 	encode_utf8_repair(text); /* it may quote a header */
 	random_uuid_text(id);
+	metrics_count(x->server->metrics, "", e, 0);
 	engine_audit_refusal(x->server->config.engine, &x->caller, x->operation, e, text, id);
 	return x->is_sts ? respond_sts_error(x, e, text, id) : respond_error(x, e, text, id);
 }
@@ -145,6 +146,36 @@ static enum MHD_Result respond_health(const struct exchange *x)
 	if (!r)
 		return MHD_NO;
 	MHD_add_response_header(r, "Content-Type", "text/plain");
+	result = MHD_queue_response(x->connection, MHD_HTTP_OK, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+/* How busy the service is, and with what, is for those who run it: they are on this machine. */
+static int is_near(const struct peer *p)
+{
+	return p->local || !strncmp(p->address, "127.", 4) || !strcmp(p->address, "::1");
+}
+
+static enum MHD_Result respond_metrics(const struct exchange *x)
+{
+	struct wire_server *s = x->server;
+	struct metrics_now now = {.active = atomic_load(&s->active), .started = s->started};
+	struct text out AUTO_TEXT;
+	struct MHD_Response *r;
+	enum MHD_Result result;
+
+	pthread_mutex_lock(&s->lock);
+	now.connections = s->peer_count;
+	pthread_mutex_unlock(&s->lock);
+	text_init(&out, 256 * 1024);
+	metrics_write(s->metrics, &now, &out);
+	r = text_end(&out) == ERR_OK
+		    ? MHD_create_response_from_buffer(out.len, (void *)(uintptr_t)text_str(&out), MHD_RESPMEM_MUST_COPY)
+		    : NULL;
+	if (!r)
+		return MHD_NO;
+	MHD_add_response_header(r, "Content-Type", "text/plain; version=0.0.4");
 	result = MHD_queue_response(x->connection, MHD_HTTP_OK, r);
 	MHD_destroy_response(r);
 	return result;
@@ -270,9 +301,12 @@ static enum err identify_signed(struct exchange *x)
 static enum MHD_Result call_engine(struct exchange *x, const json_t *arguments)
 {
 	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
+	uint64_t start = clock_system()->monotonic(clock_system());
 	enum MHD_Result result;
 
 	engine_call(x->server->config.engine, &x->caller, x->operation, arguments, &reply);
+	metrics_count(x->server->metrics, reply.error == ERR_KMS_UNKNOWN_OPERATION ? "" : x->operation, reply.error,
+		clock_system()->monotonic(clock_system()) - start);
 	if (reply.error == ERR_OK)
 		result = respond_json(x, MHD_HTTP_OK, reply.request_id, reply.body);
 	else
@@ -355,6 +389,8 @@ static enum MHD_Result answer(struct wire_server *s, struct MHD_Connection *conn
 	assert(x.peer);
 	if (!strcmp(url, "/healthz") && (!strcmp(method, "GET") || !strcmp(method, "HEAD")))
 		return respond_health(&x);
+	if (!strcmp(url, "/metrics") && !strcmp(method, "GET") && is_near(x.peer))
+		return respond_metrics(&x);
 	if (strcmp(url, "/") != 0 || strcmp(method, "POST") != 0 || has_query(connection))
 		return respond_outside(&x, MHD_HTTP_NOT_FOUND, "UnknownOperationException");
 	if (r->received > WIRE_BODY_MAX)

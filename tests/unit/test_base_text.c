@@ -156,7 +156,7 @@ static void json_text_is_what_jansson_writes(void **state)
 		assert_string_equal(text, expected);
 		assert_int_equal(len, strlen(expected));
 		secret_heap_free(text);
-		free(expected);
+		secret_heap_free(expected);
 	}
 }
 
