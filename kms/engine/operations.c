@@ -18,7 +18,7 @@ static const struct operation table[] = {
 	{"CreateKey", op_create_key, shape_create_key, NULL, CHANGE},
 	/* Decrypt reads its blob before it looks at the key that the request asserts. */
 	{"Decrypt", op_decrypt, shape_decrypt, NULL, CRYPTO | OP_OWN_KEYS},
-	{"DeleteAlias", op_delete_alias, shape_delete_alias, NULL, CHANGE},
+	{"DeleteAlias", op_delete_alias, shape_delete_alias, NULL, CHANGE | OP_OWN_KEYS},
 	{"DeleteCustomKeyStore", NOT_HERE(shape_delete_custom_key_store)},
 	{"DeleteImportedKeyMaterial", NOT_HERE(shape_delete_imported_key_material)},
 	{"DeriveSharedSecret", NOT_HERE(shape_derive_shared_secret)},

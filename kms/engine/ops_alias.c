@@ -96,8 +96,9 @@ enum err op_delete_alias(struct call *call)
 	struct store_alias alias;
 	struct store_key key;
 
-	TRY(find_alias(call, &alias, &key));
+	TRY(name_of(call, &alias));
 	TRY(authorize_alias(call, &alias));
+	TRY(find_alias(call, &alias, &key));
 	TRY(call_use_key(call, &key, "DeleteAlias"));
 	return store_alias_delete(call->engine->store, &alias);
 }

@@ -221,7 +221,9 @@ def test_wrong_usage(kms_box, args, text):
 def test_help_comes_on_stdout_for_every_command(box):
     listing = box.run("kms", "help").stdout
     commands = re.findall(r"^  ([a-z-]+)  ", listing, re.M)
-    assert len(commands) == 6 + 23
+    assert {"init", "serve", "audit", "principal", "simulate-policy", "create-key", "decrypt", "put-key-policy",
+            "create-grant"} <= set(commands)
+    assert len(commands) == len(set(commands)) >= 39
     for command in commands:
         shown = box.run("kms", command, "--help").stdout
         assert shown.startswith(f"Usage: signetfs kms {command}") and "--help" in shown
