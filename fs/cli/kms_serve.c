@@ -62,6 +62,13 @@ static enum err take_tls(struct serve *s, const struct cli_settings *settings)
 		     : err_fail(ERR_CONFIG, "tls-cert and tls-key go together");
 }
 
+static const char *quotas_of(const struct cli_settings *settings)
+{
+	const char *text = cli_setting(settings, CLI_SET_QUOTAS);
+
+	return text ? text : "";
+}
+
 static enum err check(struct serve *s)
 {
 	char *end = NULL;
@@ -89,6 +96,7 @@ static enum err read_again(struct serve *s, struct cli_settings *fresh)
 	fresh->config_file = s->settings->config_file;
 	TRY(cli_settings_load(fresh));
 	TRY(cli_audit_retention(fresh, &retention));
+	TRY(engine_set_quotas(s->engine, quotas_of(fresh)));
 	TRY(take_tls(s, fresh));
 	TRY(kms_listen_reload_tls(&s->listen, s->server));
 	engine_set_audit_retention(s->engine, retention);
@@ -170,7 +178,9 @@ static enum err serve(struct serve *s)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	e = run(s, &signals);
+	e = engine_set_quotas(s->engine, quotas_of(s->settings));
+	if (e == ERR_OK)
+		e = run(s, &signals);
 	engine_close(s->engine);
 	return e;
 }

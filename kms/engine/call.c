@@ -8,6 +8,7 @@
 #include "kms/engine/audit.h"
 #include "kms/engine/authorize.h"
 #include "kms/engine/operations.h"
+#include "kms/engine/quota.h"
 #include "kms/engine/resolve.h"
 #include "kms/engine/states.h"
 
@@ -113,14 +114,45 @@ static enum err admit(struct call *call)
 	return ERR_OK;
 }
 
+enum { ATTEMPTS_WITHOUT_LOCK = 3 };
+
+/* The request's algorithm says of what kind the key must be, before the key is looked up. */
+static const char *spec_of_request(const struct call *call)
+{
+	static const char *const members[] = {
+		"EncryptionAlgorithm", "SourceEncryptionAlgorithm", "SigningAlgorithm", "KeyAgreementAlgorithm"};
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		const char *text = call_string(call, members[i]);
+
+		if (text != NULL)
+			return names_starts_with(text, "EC") || names_starts_with(text, "ED") ? "ECC_" : text;
+	}
+	return "";
+}
+
+static enum err pay(struct call *call)
+{
+	struct engine *engine = call->engine;
+	const char *pair = call_string(call, "KeyPairSpec");
+	int class = quota_class(call->operation, pair != NULL ? pair : spec_of_request(call));
+
+	return quota_take(
+		engine->quota, call->caller->account, call->region, class, engine->clock->monotonic(engine->clock));
+}
+
 /*
  * What changes nothing needs no transaction: it rests on rows that may be remembered, and its record is written only if they
  * still hold then. @locked: take the keystore's lock all the same, since they did not hold several times.
  */
-static enum err run(struct call *call, int locked, int *ret_audited)
+static enum err run(struct call *call, int attempt, int *ret_audited)
 {
+	int locked = attempt >= ATTEMPTS_WITHOUT_LOCK;
+
 	*ret_audited = 0;
 	TRY(admit(call));
+	if (attempt == 0)
+		TRY(pay(call));
 	if (!(call->op->flags & OP_CHANGES) && !locked)
 		return act(call);
 	TRY(act_in_transaction(call));
@@ -207,8 +239,6 @@ static enum err check_caller_stands(struct engine *engine, const struct engine_c
 	return e;
 }
 
-enum { ATTEMPTS_WITHOUT_LOCK = 3 };
-
 static enum err attempt_call(struct engine *engine, const struct engine_caller *who, const char *operation,
 	const json_t *request, int attempt, struct engine_reply *reply)
 {
@@ -222,7 +252,7 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 	if (attempt >= ATTEMPTS_WITHOUT_LOCK)
 		call.generation = AUDIT_ANY_GENERATION;
 	if (e == ERR_OK)
-		e = run(&call, attempt >= ATTEMPTS_WITHOUT_LOCK, &audited);
+		e = run(&call, attempt, &audited);
 	e = finish(&call, e, audited, reply);
 	json_decref(call.body);
 	json_decref(call.additional);

@@ -13,6 +13,7 @@
 #include "kms/engine/material.h"
 #include "kms/engine/policy_cache.h"
 #include "kms/engine/principals.h"
+#include "kms/engine/quota.h"
 #include "kms/engine/rotation.h"
 
 /*
@@ -164,8 +165,10 @@ static enum err unlock(struct engine *engine, const struct engine_config *config
 	engine->secrets = secret_alloc(sizeof(*engine->secrets));
 	engine->cache = material_cache_new();
 	engine->audit = audit_queue_new();
+	engine->quota = quota_new();
 	engine->policies = policy_cache_new();
-	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL || engine->policies == NULL)
+	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL || engine->policies == NULL ||
+		engine->quota == NULL)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for keys; raise the limit (ulimit -l) and try again");
 	TRY(store_open(path, &engine->store));
 	TRY(read_exact(engine, path, STORE_META_ID, engine->id, sizeof(engine->id)));
@@ -202,6 +205,11 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 	return ERR_OK;
 }
 
+enum err engine_set_quotas(struct engine *engine, const char *text)
+{
+	return quota_configure(engine->quota, text);
+}
+
 void engine_set_audit_retention(struct engine *engine, uint64_t ns)
 {
 	engine->audit_retention = ns;
@@ -214,6 +222,7 @@ void engine_close(struct engine *engine)
 	store_close(engine->store);
 	material_cache_free(engine->cache);
 	audit_queue_free(engine->audit);
+	quota_free(engine->quota);
 	policy_cache_free(engine->policies);
 	secret_free(engine->secrets);
 	free(engine);

@@ -64,6 +64,11 @@ enum err engine_create(
 /** Open (the schema is migrated when older). ERR_ROOT_KEY: wrong root key; ERR_KEYSTORE: damaged or no keystore; ERR_NOT_FOUND: no file; ERR_UNSUPPORTED: newer schema. */
 enum err engine_open(const struct engine_config *config, struct engine **ret);
 void engine_close(struct engine *engine);
+/**
+ * Request quotas, which a new engine does not enforce: "" is AWS's numbers, "CreateKey=50 cryptographic-symmetric=20000" changes some, "none"
+ * enforces nothing. ERR_CONFIG.
+ */
+enum err engine_set_quotas(struct engine *engine, const char *text);
 /** Change the retention of a running engine. */
 void engine_set_audit_retention(struct engine *engine, uint64_t ns);
 

@@ -27,6 +27,7 @@ struct engine_secrets {
 
 struct material_cache;
 struct audit_queue;
+struct quota;
 struct policy_cache;
 
 struct engine {
@@ -38,6 +39,7 @@ struct engine {
 	struct engine_secrets *secrets;
 	struct material_cache *cache;
 	struct audit_queue *audit;
+	struct quota *quota;
 	_Atomic uint64_t audit_retention;
 	struct policy_cache *policies;
 	uint64_t grant_delay;        /* ns until a grant needs no token any more */

@@ -70,7 +70,8 @@ class Box:
         config = os.path.join(self.home, ".config/signetfs/signetfs.ini")
         os.makedirs(os.path.dirname(config), exist_ok=True)
         with open(config, "w") as f:
-            f.write(f"[kms]\nroot-key = keyfile:{keyfile}\n{settings}")
+            quotas = "" if "quotas =" in settings else "quotas = none\n"
+            f.write(f"[kms]\nroot-key = keyfile:{keyfile}\n{quotas}{settings}")
         self.run("kms", "init")
         return self.keystore
 
