@@ -298,26 +298,46 @@ enum err audit_service_event(struct engine *engine, uint64_t now, const char *ev
 	return audit_chain_append_one(engine, &row);
 }
 
-enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count)
+/* What concerns no key and no account in particular, in a transaction. @details is taken over. */
+static enum err service_record(struct engine *engine, const char *event, json_t *details)
 {
 	char *text __attribute__((cleanup(text_auto))) = NULL;
 	json_t *record AUTO_JSON = NULL;
-	struct store_audit row = {.time = engine->clock->wall(engine->clock),
-		.account = ENGINE_DEFAULT_ACCOUNT,
-		.operation = "DeleteAuditRecords"};
+	struct store_audit row = {
+		.time = engine->clock->wall(engine->clock), .account = ENGINE_DEFAULT_ACCOUNT, .operation = event};
 
-	record = json_pack(
-		"{s:s, s:{s:s, s:s}, s:o?, s:s, s:s, s:s, s:s, s:n, s:n, s:o?, s:b, s:s, s:s, s:{s:I, s:o?}}",
+	record = json_pack("{s:s, s:{s:s, s:s}, s:o?, s:s, s:s, s:s, s:s, s:n, s:n, s:o?, s:b, s:s, s:s, s:o?}",
 		"eventVersion", "1.09", "userIdentity", "accountId", row.account, "invokedBy", "AWS Internal",
-		"eventTime", event_time(row.time), "eventSource", EVENT_SOURCE, "eventName", row.operation, "awsRegion",
+		"eventTime", event_time(row.time), "eventSource", EVENT_SOURCE, "eventName", event, "awsRegion",
 		engine->region, "sourceIPAddress", "AWS Internal", "requestParameters", "responseElements", "eventID",
 		new_event_id(), "readOnly", 0, "eventType", "AwsServiceEvent", "recipientAccountId", row.account,
-		"serviceEventDetails", "count", (json_int_t)count, "olderThan", event_time(before));
+		"serviceEventDetails", details);
 	text = record != NULL ? json_text(record, &(size_t){0}) : NULL;
 	if (text == NULL)
 		return ERR_NO_MEMORY;
 	row.record = text;
 	return audit_chain_append_one(engine, &row);
+}
+
+enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count)
+{
+	return service_record(engine, "DeleteAuditRecords",
+		json_pack("{s:I, s:o?}", "count", (json_int_t)count, "olderThan", event_time(before)));
+}
+
+enum err audit_refusals_event(struct engine *engine, uint64_t count, uint64_t from, uint64_t to, json_t *errors)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+	json_t *details = json_pack("{s:I, s:o?, s:o?, s:o?}", "count", (json_int_t)count, "from", event_time(from),
+		"to", event_time(to), "errors", errors);
+	enum err e = store_txn_begin(engine->store, &txn);
+
+	if (e != ERR_OK) {
+		json_decref(details);
+		return e;
+	}
+	TRY(service_record(engine, "RefuseRequests", details));
+	return store_txn_commit(&txn);
 }
 
 /* ---- Group commit ---- */

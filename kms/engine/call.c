@@ -9,6 +9,7 @@
 #include "kms/engine/authorize.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/quota.h"
+#include "kms/engine/refusals.h"
 #include "kms/engine/resolve.h"
 #include "kms/engine/states.h"
 
@@ -284,6 +285,8 @@ void engine_audit_refusal(struct engine *engine, const struct engine_caller *cal
 	encode_utf8_repair(text);
 	call.request_id = request_id;
 	call.generation = AUDIT_ANY_GENERATION;
+	if (who.arn[0] == '\0' && !refusals_admit(engine, error))
+		return;
 	if (audit_append(&call, error, text) != ERR_OK)
 		report(engine->reporter, REPORT_ERROR, "KMS %s: a refused request went unrecorded", operation);
 }

@@ -14,6 +14,7 @@
 #include "kms/engine/policy_cache.h"
 #include "kms/engine/principals.h"
 #include "kms/engine/quota.h"
+#include "kms/engine/refusals.h"
 #include "kms/engine/rotation.h"
 
 /*
@@ -166,9 +167,10 @@ static enum err unlock(struct engine *engine, const struct engine_config *config
 	engine->cache = material_cache_new();
 	engine->audit = audit_queue_new();
 	engine->quota = quota_new();
+	engine->refusals = refusals_new();
 	engine->policies = policy_cache_new();
 	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL || engine->policies == NULL ||
-		engine->quota == NULL)
+		engine->quota == NULL || engine->refusals == NULL)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for keys; raise the limit (ulimit -l) and try again");
 	TRY(store_open(path, &engine->store));
 	TRY(read_exact(engine, path, STORE_META_ID, engine->id, sizeof(engine->id)));
@@ -219,7 +221,10 @@ void engine_close(struct engine *engine)
 {
 	if (engine == NULL)
 		return;
+	if (engine->refusals != NULL && engine->store != NULL && refusals_flush(engine) != ERR_OK)
+		report(engine->reporter, REPORT_ERROR, "KMS: a number of refused requests went unrecorded");
 	store_close(engine->store);
+	refusals_free(engine->refusals);
 	material_cache_free(engine->cache);
 	audit_queue_free(engine->audit);
 	quota_free(engine->quota);
@@ -292,6 +297,7 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	TRY(deletion_run_due(engine, now));
 	material_cache_prune(engine);
 	pay_checkpoint(engine);
+	TRY(refusals_flush(engine));
 	TRY(prune_trail(engine, now));
 	TRY(store_key_next_due(engine->store, ret_next_due));
 	/* What is overdue could not be done: a damaged row, or a deletion that the clock alone says is due. */

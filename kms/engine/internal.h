@@ -28,6 +28,7 @@ struct engine_secrets {
 struct material_cache;
 struct audit_queue;
 struct quota;
+struct refusals;
 struct policy_cache;
 
 struct engine {
@@ -40,6 +41,7 @@ struct engine {
 	struct material_cache *cache;
 	struct audit_queue *audit;
 	struct quota *quota;
+	struct refusals *refusals;
 	_Atomic uint64_t audit_retention;
 	struct policy_cache *policies;
 	uint64_t grant_delay;        /* ns until a grant needs no token any more */

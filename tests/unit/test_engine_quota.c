@@ -104,6 +104,56 @@ static void the_classes_are_aws_s(void **state)
 	quota_free(q);
 }
 
+struct seen {
+	int single, summed;
+	json_int_t count;
+};
+
+static enum err look(void *context, const char *text)
+{
+	struct seen *s = context;
+	json_t *record = json_loads(text, 0, NULL), *details = json_object_get(record, "serviceEventDetails");
+
+	if (details) {
+		json_t *errors = json_object_get(details, "errors");
+
+		s->summed++;
+		s->count += json_integer_value(json_object_get(details, "count"));
+		assert_int_equal(json_integer_value(json_object_get(errors, "InvalidSignatureException")),
+			json_integer_value(json_object_get(details, "count")));
+	} else {
+		s->single++;
+	}
+	json_decref(record);
+	return ERR_OK;
+}
+
+/* Whoever reaches the port can be refused as often as they like: it neither fills the disk nor goes unseen. */
+static void a_flood_of_nobody_is_summed_up(void **state)
+{
+	const struct engine_audit_filter all = {.limit = 0};
+	const struct engine_caller nobody = {.source_ip = "192.0.2.1"};
+	struct keystore *k = *state;
+	struct seen seen = {0};
+	uint64_t due;
+
+	for (int i = 0; i < 5000; i++)
+		engine_audit_refusal(k->engine, &nobody, "Decrypt", ERR_KMS_SIGNATURE_MISMATCH, "no", "id");
+	assert_int_equal(engine_audit_list(k->engine, &all, look, &seen), ERR_OK);
+	assert_int_equal(seen.single, 100);
+	assert_int_equal(seen.summed, 0);
+	assert_int_equal(engine_run_due(k->engine, &due), ERR_OK);
+	clock_fake_advance(&k->clock, CLOCK_SECOND);
+	for (int i = 0; i < 15; i++)
+		engine_audit_refusal(k->engine, &nobody, "Decrypt", ERR_KMS_SIGNATURE_MISMATCH, "no", "id");
+	keystore_reopen(k); /* closing records what was counted */
+	seen = (struct seen){0};
+	assert_int_equal(engine_audit_list(k->engine, &all, look, &seen), ERR_OK);
+	assert_int_equal(seen.single, 110);
+	assert_int_equal(seen.summed, 2);
+	assert_int_equal(seen.count, 4905);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +162,7 @@ int main(void)
 		TEST(each_region_pays_for_itself),
 		TEST(symmetric_operations_share_a_bucket),
 		TEST(nonsense_changes_nothing),
+		TEST(a_flood_of_nobody_is_summed_up),
 		cmocka_unit_test(the_classes_are_aws_s),
 	};
 
