@@ -102,7 +102,7 @@ static ssize_t faulty_pwrite(const struct lower *l, int fd, const void *buf, siz
 		return -1;
 	}
 	if (disk_full(f, fd, len, off)) {
-		errno = ENOSPC;
+		errno = f->errnum;
 		return -1;
 	}
 	if (f->kind == FAULT_SHORT_FAIL && f->injected == 1) {

@@ -504,6 +504,14 @@ static void assert_state(struct bench *b, const struct scenario *s, const struct
 	free(now);
 }
 
+/* What the program is told is what happened below. */
+static void assert_told(struct bench *b, const struct scenario *s, unsigned n, enum err e, int errnum)
+{
+	if (e != ERR_OK && (e != ERR_SYSTEM || err_errno() != errnum))
+		fail_msg("%s, fault at call %u (%s): %s, errno %d, not %d", s->name, n, b->faulty.what, err_name(e),
+			err_errno(), errnum);
+}
+
 /* True while the fault was met. */
 static int run_one(struct bench *b, const struct scenario *s, const struct expected *want, enum fault_kind kind,
 	unsigned n, int errnum)
@@ -517,6 +525,7 @@ static int run_one(struct bench *b, const struct scenario *s, const struct expec
 	faulty_lower_arm(&b->faulty, kind, n, errnum);
 	e = s->run(b->x.v);
 	injected = b->faulty.injected;
+	assert_told(b, s, n, e, errnum);
 	if (crashed && injected) {
 		/* The machine is gone: nothing that the process does reaches the disk any more. */
 		assert_int_not_equal(vault_close(b->x.v), ERR_OK);
@@ -602,6 +611,19 @@ static void any_change_fails_with_enospc(void **state)
 	run_all(FAULT_CHANGE, ENOSPC, 0, 1);
 }
 
+static void any_change_fails_with_edquot(void **state)
+{
+	(void)state;
+	run_all(FAULT_CHANGE, EDQUOT, 0, 1);
+}
+
+/* As ext4 does once it found its own damage. */
+static void any_change_fails_with_erofs(void **state)
+{
+	(void)state;
+	run_all(FAULT_CHANGE, EROFS, 0, 1);
+}
+
 static void any_write_is_short(void **state)
 {
 	(void)state;
@@ -612,6 +634,12 @@ static void the_disk_fills_inside_a_write(void **state)
 {
 	(void)state;
 	run_all(FAULT_SHORT_FULL, ENOSPC, 0, 0);
+}
+
+static void the_quota_is_reached_inside_a_write(void **state)
+{
+	(void)state;
+	run_all(FAULT_SHORT_FULL, EDQUOT, 0, 0);
 }
 
 /* Half a write, then an error: what was begun is put back, or ended. */
@@ -728,8 +756,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_call_fails_with_eio),
 		cmocka_unit_test(any_change_fails_with_enospc),
+		cmocka_unit_test(any_change_fails_with_edquot),
+		cmocka_unit_test(any_change_fails_with_erofs),
 		cmocka_unit_test(any_write_is_short),
 		cmocka_unit_test(the_disk_fills_inside_a_write),
+		cmocka_unit_test(the_quota_is_reached_inside_a_write),
 		cmocka_unit_test(a_write_is_short_and_then_fails),
 		cmocka_unit_test(the_power_goes_before_any_change),
 		cmocka_unit_test(the_power_goes_inside_a_write_to_a_new_file),
