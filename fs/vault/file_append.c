@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/vault/file_internal.h"
 
+#include <errno.h>
+
 /*
  * The kernel writes a growing file back in large pieces, several at a time. Each is sealed beside the others, under a claim of its own
  * chunks; then they are written one after the other, in the order of their places. (To write them side by side is slower: the lower
@@ -37,7 +39,7 @@ static void cut_piece(struct vault_file *f)
 	int errnum = err_errno();
 
 	if (l->ftruncate(l, f->fd, (off_t)chunk_lower_size(f->size, header_length(f))) != 0)
-		f->broken = 1;
+		file_break(f, errno);
 	err_set_errno(errnum);
 }
 

@@ -54,7 +54,7 @@ struct vault_file {
 	struct chunk_nonce nonce;
 	struct file_header header;
 	struct held_mtime mtime;
-	_Atomic int broken; /* something that failed could not be put back: no more writing until closed */
+	_Atomic int broken; /* an errno: something that failed could not be put back, no more writing until closed */
 
 	_Atomic int
 		sync_failed; /* an errno: Linux may have dropped the pages, so it never succeeds again (until closed) */
@@ -101,6 +101,9 @@ enum err file_ready_to_change(struct vault_file *f, struct scratch *s, int fresh
 
 /** Bring the header on the disk up to date. On failure the old one is in force, or the file is broken. */
 enum err file_put_header(struct vault_file *f, uint64_t size, uint32_t flags);
+
+/** What failed could not be put back, because of @errnum: from now on the file is only read. The first reason stands. */
+void file_break(struct vault_file *f, int errnum);
 
 /** Report damage of this file: @index is a chunk's, or NO_CHUNK. Returns @e. */
 #define NO_CHUNK UINT64_MAX

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,9 +64,9 @@ enum err file_put_header(struct vault_file *f, uint64_t size, uint32_t flags)
 	f->header.session = old_session;
 	/* Half of a new header is no header. A fresh file has none to put back: less than one reads as empty. */
 	if (f->state == FILE_LOADED && done > 0 && write_header(f, &done) != 0)
-		f->broken = 1;
+		file_break(f, errno);
 	if (f->state == FILE_FRESH && done > 0 && f->v->lower->ftruncate(f->v->lower, f->fd, 0) != 0)
-		f->broken = 1;
+		file_break(f, errno);
 	return fail_with(errnum, "writing a file's header");
 }
 
@@ -157,12 +158,19 @@ enum err file_ready(struct vault_file *f, struct scratch *s, size_t *ret_have)
 	return f->state == FILE_UNLOADED ? load(f, s, ret_have) : renew_keys(f, s);
 }
 
+void file_break(struct vault_file *f, int errnum)
+{
+	int whole = 0;
+
+	atomic_compare_exchange_strong(&f->broken, &whole, errnum ? errnum : EIO);
+}
+
 enum err file_check_writable(const struct vault_file *f)
 {
 	if (!f->writable)
 		return fail_with(EBADF, "the file is open for reading only");
 	if (f->broken)
-		return fail_with(EIO, "an earlier write to the file failed and could not be undone");
+		return fail_with(f->broken, "an earlier write to the file failed and could not be undone");
 	return ERR_OK;
 }
 

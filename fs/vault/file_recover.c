@@ -79,7 +79,10 @@ static enum err verified_until(struct vault_file *f, struct scratch *s, uint64_t
 	return ERR_OK;
 }
 
-/* Lower file and header to @size, the header first or last as invariant 2 asks. A descriptor for reading repairs nothing. */
+/*
+ * Lower file and header to @size, the header first or last as invariant 2 asks. A descriptor for reading repairs nothing. Where there
+ * is no room to repair in, what verified is read all the same, and nothing is written.
+ */
 static enum err settle(struct vault_file *f, uint64_t size)
 {
 	const struct lower *l = f->v->lower;
@@ -88,9 +91,8 @@ static enum err settle(struct vault_file *f, uint64_t size)
 	f->size = size;
 	if (!f->writable)
 		return ERR_OK;
-	TRY(file_put_header(f, size, f->header.flags));
-	if (l->ftruncate(l, f->fd, lower_size) != 0)
-		return err_system("cutting what a crash left behind a file's end");
+	if (file_put_header(f, size, f->header.flags) != ERR_OK || l->ftruncate(l, f->fd, lower_size) != 0)
+		file_break(f, errno);
 	return ERR_OK;
 }
 

@@ -146,7 +146,7 @@ enum err file_shrink(struct vault_file *f, struct scratch *s, uint64_t size)
 	errnum = err_errno();
 	if ((old_stored > 0 && write_one(f, s->undo, old_stored, size / CHUNK_SIZE) != ERR_OK) ||
 		file_put_header(f, old_size, f->header.flags) != ERR_OK)
-		f->broken = 1;
+		file_break(f, err_errno());
 	err_set_errno(errnum);
 	return e;
 }

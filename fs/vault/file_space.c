@@ -52,7 +52,7 @@ static enum err put_zeros(struct vault_file *f, struct scratch *s, uint64_t off,
 		TRY(file_reserve(f, off, n));
 		e = file_put_chunks(f, s, off, zeros, n, f->size, &torn);
 		if (e != ERR_OK && torn)
-			f->broken = 1;
+			file_break(f, err_errno());
 		TRY(e);
 		off += n;
 		len -= n;

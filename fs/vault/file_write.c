@@ -171,7 +171,7 @@ static enum err write_inside(struct vault_file *f, struct scratch *s, uint64_t o
 	enum err e = file_put_chunks(f, s, off, buf, len, f->size, &torn);
 
 	if (e != ERR_OK && torn)
-		f->broken = 1;
+		file_break(f, err_errno());
 	return e;
 }
 
@@ -222,7 +222,7 @@ void growth_undo(struct vault_file *f, struct scratch *s, const struct growth *g
 	}
 	failed |= l->ftruncate(l, f->fd, lower_size) != 0;
 	if (failed)
-		f->broken = 1;
+		file_break(f, errno);
 }
 
 /* From the old last chunk on. What lies @before it needs no more room, and is written when this has succeeded. */
@@ -262,6 +262,18 @@ static enum err write_growing(struct vault_file *f, struct scratch *s, uint64_t 
 
 /* ---- A file's first bytes: header and chunks in one write ---- */
 
+/* Nothing was there before. Where it cannot be cut off, the header at least must not claim what is missing (invariant 2). */
+static void undo_first_batch(struct vault_file *f)
+{
+	const struct lower *l = f->v->lower;
+
+	if (l->ftruncate(l, f->fd, 0) == 0)
+		return;
+	file_break(f, errno);
+	if (file_put_header(f, 0, f->header.flags) != ERR_OK)
+		atomic_store(&f->v->headerless, 1);
+}
+
 static enum err write_first_batch(struct vault_file *f, struct scratch *s, const uint8_t *buf, size_t len)
 {
 	const struct lower *l = f->v->lower;
@@ -274,11 +286,11 @@ static enum err write_first_batch(struct vault_file *f, struct scratch *s, const
 	TRY(file_header_encode(&f->header, &f->keys->header, s->stored, header));
 	TRY(seal_run(f, s, &in, BATCH_CHUNKS, s->stored + header, &used));
 	if (write_all(l, f->fd, s->stored, header + used, 0, &done) != 0) {
-		enum err e = err_system("writing a file of the vault");
+		int errnum = errno;
 
-		if (done > 0 && l->ftruncate(l, f->fd, 0) != 0)
-			f->broken = 1;
-		return e;
+		if (done > 0)
+			undo_first_batch(f);
+		return fail_with(errnum, "writing a file of the vault");
 	}
 	f->state = FILE_LOADED;
 	f->size = len;

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -111,3 +112,70 @@ def test_out_of_inodes(small):
     small.remount()
     assert open(small.path("d/new")).read() == "fits"
     assert len(os.listdir(small.point)) == len(made) - 10 + 1
+
+
+# ---- A quota ----
+
+
+@pytest.fixture
+def quota(kms_box):
+    """A mount whose vault lies on a btrfs subvolume that may take 16 MiB; .limit(SIZE) changes that."""
+    if not shutil.which("mkfs.btrfs"):
+        pytest.skip("no mkfs.btrfs (Debian: btrfs-progs) to have a quota with")
+    image, disk = kms_box.path("image"), kms_box.path("disk")
+    with open(image, "wb") as f:
+        f.truncate(256 << 20)
+    os.mkdir(disk)
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(["mount", "-o", "loop", image, disk], stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        pytest.skip("no btrfs on a loop device on this machine: " + done.stderr.strip())
+    m = None
+    try:
+        for words in (["quota", "enable", disk], ["subvolume", "create", disk + "/mine"], ["qgroup", "limit", "16M", disk + "/mine"]):
+            subprocess.run(["btrfs", *words], check=True, stdout=subprocess.DEVNULL)
+        kms_box.run("init", disk + "/mine/vault")
+        m = Mounted(kms_box, vault=disk + "/mine/vault")
+        m.limit = lambda size: subprocess.run(["btrfs", "qgroup", "limit", size, disk + "/mine"], check=True)
+        yield m
+    finally:
+        if m and m.point in kms_box.mounts:
+            kms_box.umount(m.point)
+        subprocess.run(["umount", disk], check=True)
+
+
+def until_refused(action):
+    """The errno that ended a thousand of them."""
+    try:
+        for i in range(1000):
+            action(i)
+    except OSError as e:
+        return e.errno
+    return None
+
+
+def test_quota_reached(quota):
+    kept = os.urandom(1_000_000)
+    with open(quota.path("kept"), "wb") as f:
+        f.write(kept)
+        os.fsync(f.fileno())
+    assert fill(quota.path("big"), 40 << 20) == errno.EDQUOT
+    assert until_refused(lambda i: fill_one(quota.path(f"f{i}"), 60_000)) == errno.EDQUOT
+    assert open(quota.path("kept"), "rb").read() == kept
+    quota.limit("64M")
+    assert fill(quota.path("again"), 2 << 20) is None
+    quota.limit("16M")
+    subprocess.run(["sync", "-f", quota.vault], check=True)
+    assert until_refused(lambda i: os.setxattr(quota.path("kept"), f"user.{i}", b"v" * 3000)) == errno.EDQUOT
+    assert until_refused(lambda i: os.mkdir(quota.path(f"d{i}"))) == errno.EDQUOT
+    os.unlink(quota.path("big"))
+    quota.remount()
+    assert open(quota.path("kept"), "rb").read() == kept
+    assert len(open(quota.path("again"), "rb").read()) == 2 << 20
+    assert fill(quota.path("after"), 4 << 20) is None
+
+
+def fill_one(path, size):
+    stopped = fill(path, size)
+    if stopped:
+        raise OSError(stopped, path)

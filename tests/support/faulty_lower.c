@@ -21,6 +21,7 @@ static int counts(const struct faulty_lower *f, enum call_class class)
 		return class != READING;
 	case FAULT_SHORT:
 	case FAULT_SHORT_FULL:
+	case FAULT_FULL:
 	case FAULT_SHORT_FAIL:
 		return class == WRITING;
 	}
@@ -46,6 +47,10 @@ static int refused(const struct lower *l, enum call_class class, const char *wha
 
 	if (f->dead) {
 		errno = EIO;
+		return 1;
+	}
+	if (f->kind == FAULT_FULL && f->injected && class != READING) {
+		errno = f->errnum;
 		return 1;
 	}
 	if (!struck(f, class, what))
@@ -88,14 +93,15 @@ static int disk_full(struct faulty_lower *f, int fd, size_t len, off_t off)
 	struct stat st;
 
 	/* What lies inside the file has its blocks. */
-	return f->kind == FAULT_SHORT_FULL && f->injected && fstat(fd, &st) == 0 && off + (off_t)len > st.st_size;
+	return (f->kind == FAULT_SHORT_FULL || f->kind == FAULT_FULL) && f->injected && fstat(fd, &st) == 0 &&
+	       off + (off_t)len > st.st_size;
 }
 
 static ssize_t faulty_pwrite(const struct lower *l, int fd, const void *buf, size_t len, off_t off)
 {
 	struct faulty_lower *f = (struct faulty_lower *)(void *)(uintptr_t)l;
-	int is_short = f->kind == FAULT_SHORT || f->kind == FAULT_SHORT_FULL || f->kind == FAULT_SHORT_FAIL ||
-		       f->kind == FAULT_POWER_TORN;
+	int is_short = f->kind == FAULT_SHORT || f->kind == FAULT_SHORT_FULL || f->kind == FAULT_FULL ||
+		       f->kind == FAULT_SHORT_FAIL || f->kind == FAULT_POWER_TORN;
 
 	if (f->dead) {
 		errno = EIO;

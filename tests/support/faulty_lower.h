@@ -16,6 +16,7 @@ enum fault_kind {
 	FAULT_CHANGE, /* the nth call that changes something does */
 	FAULT_SHORT,  /* the nth write writes a part and says so; what follows works */
 	FAULT_SHORT_FULL, /* the nth write writes a part, and every write that needs new room fails with @errnum from then on */
+	FAULT_FULL, /* as above, and so does everything else that changes something: copying on write, even a cut takes room */
 	FAULT_SHORT_FAIL, /* the nth write writes a part, the next call fails with @errnum, what follows works */
 	FAULT_POWER,      /* the nth changing call and every call after it fail with EIO, without effect */
 	FAULT_POWER_TORN, /* as above, but the nth, if a write, writes a part first */

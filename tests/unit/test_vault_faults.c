@@ -493,7 +493,7 @@ static int state_is_allowed(
 static void assert_state(struct bench *b, const struct scenario *s, const struct expected *want, enum fault_kind kind,
 	unsigned n, enum err e, const char *when)
 {
-	int crashed = kind == FAULT_POWER || kind == FAULT_POWER_TORN;
+	int crashed = kind == FAULT_POWER || kind == FAULT_POWER_TORN || (kind == FAULT_FULL && e != ERR_OK);
 	char *now = dump_tree(b->x.v);
 
 	if (!state_is_allowed(b, s, want, now, crashed) || (e == ERR_OK && !crashed && strcmp(now, b->new) != 0)) {
@@ -510,6 +510,26 @@ static void assert_told(struct bench *b, const struct scenario *s, unsigned n, e
 	if (e != ERR_OK && (e != ERR_SYSTEM || err_errno() != errnum))
 		fail_msg("%s, fault at call %u (%s): %s, errno %d, not %d", s->name, n, b->faulty.what, err_name(e),
 			err_errno(), errnum);
+}
+
+/* No room to put anything back: what is there is read, through a descriptor for writing too, and who writes is told why not. */
+static void assert_used_while_full(struct bench *b, const struct scenario *s, unsigned n, int errnum)
+{
+	uint8_t bytes[100];
+	struct vault_file *f;
+	size_t len;
+
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(vp_open(b->x.v, s->path, 1, &f), ERR_OK);
+		if (vault_file_read(f, 0, sizeof(bytes), bytes, &len) != ERR_OK)
+			fail_msg("%s, fault at call %u (%s): unreadable while the disk is full", s->name, n,
+				b->faulty.what);
+		assert_memory_equal(bytes, pattern, len);
+		assert_int_equal(len, sizeof(bytes));
+		assert_told(b, s, n, vault_file_write(f, 0, pattern, 10), errnum);
+		assert_told(b, s, n, vault_file_write(f, 900000, pattern, 10), errnum);
+		(void)vault_file_close(f);
+	}
 }
 
 /* True while the fault was met. */
@@ -532,6 +552,8 @@ static int run_one(struct bench *b, const struct scenario *s, const struct expec
 		b->x.v = NULL;
 		faulty_lower_disarm(&b->faulty);
 	} else {
+		if (kind == FAULT_FULL && injected && !(s->outcome & CREATES))
+			assert_used_while_full(b, s, n, errnum);
 		faulty_lower_disarm(&b->faulty);
 		assert_state(b, s, want, kind, n, e, "at once");
 		vault_fixture_close(&b->x);
@@ -640,6 +662,13 @@ static void the_quota_is_reached_inside_a_write(void **state)
 {
 	(void)state;
 	run_all(FAULT_SHORT_FULL, EDQUOT, 0, 0);
+}
+
+/* As on btrfs. */
+static void a_quota_that_leaves_no_room_to_cut(void **state)
+{
+	(void)state;
+	run_all(FAULT_FULL, EDQUOT, CRASH_LEAVES_PREFIX, 1);
 }
 
 /* Half a write, then an error: what was begun is put back, or ended. */
@@ -761,6 +790,7 @@ int main(void)
 		cmocka_unit_test(any_write_is_short),
 		cmocka_unit_test(the_disk_fills_inside_a_write),
 		cmocka_unit_test(the_quota_is_reached_inside_a_write),
+		cmocka_unit_test(a_quota_that_leaves_no_room_to_cut),
 		cmocka_unit_test(a_write_is_short_and_then_fails),
 		cmocka_unit_test(the_power_goes_before_any_change),
 		cmocka_unit_test(the_power_goes_inside_a_write_to_a_new_file),
