@@ -64,12 +64,17 @@ static enum err read_operations(struct call *call, struct store_grant *g)
 /* The same pairs are the same text, in whatever order they came. */
 static enum err canonical(const json_t *pairs, char **ret)
 {
+	const size_t flags = JSON_COMPACT | JSON_SORT_KEYS;
+	size_t len = json_dumpb(pairs, NULL, 0, flags), encoded_len;
+	char *text AUTO_FREE = malloc(len + 1); /* not json_dumps(): its memory is jansson's to free */
 	uint8_t *encoded AUTO_FREE = NULL;
-	size_t len;
 
-	TRY(context_encode(pairs, &encoded, &len)); /* not too long */
-	*ret = json_dumps(pairs, JSON_COMPACT | JSON_SORT_KEYS);
-	return *ret != NULL ? ERR_OK : ERR_NO_MEMORY;
+	TRY(context_encode(pairs, &encoded, &encoded_len)); /* not too long */
+	if (text == NULL || json_dumpb(pairs, text, len, flags) != len)
+		return ERR_NO_MEMORY;
+	text[len] = '\0';
+	*ret = STEAL(text);
+	return ERR_OK;
 }
 
 static enum err read_constraints(struct call *call, struct store_grant *g)
