@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include "kms/base/ossl.h"
 #include "kms/base/secret.h"
 
 static const struct cli_command commands[] = {
@@ -49,6 +50,7 @@ int main(int argc, char **argv)
 	/* Beyond `ulimit -f` a write fails instead, which the keystore and the vault can take. */
 	signal(SIGXFSZ, SIG_IGN);
 	secret_install_json_allocator();
+	ossl_install_allocator();
 	if (argc >= 2 && is_one_of(argv[1], "--version", "-V")) {
 		puts("signetfs " SIGNETFS_VERSION);
 		return cli_finish(CLI_DONE);

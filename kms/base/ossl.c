@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kms/base/ossl.h"
 
+#include <assert.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
+#include "kms/base/secret.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
@@ -31,6 +34,35 @@ const EVP_CIPHER *ossl_aes256_gcm(void)
 {
 	pthread_once(&once, fetch);
 	return aes256_gcm;
+}
+
+static void *wiping_malloc(size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return secret_heap_malloc(len);
+}
+
+static void *wiping_realloc(void *p, size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return secret_heap_realloc(p, len);
+}
+
+static void wiping_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	secret_heap_free(p);
+}
+
+void ossl_install_allocator(void)
+{
+	int installed = CRYPTO_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free);
+
+	assert(installed);
+	(void)installed;
 }
 
 void ossl_cipher_auto(EVP_CIPHER_CTX **ctx)

@@ -14,6 +14,9 @@ const EVP_MD *ossl_sha256(void);
 const EVP_CIPHER *ossl_aes256_ecb(void);
 const EVP_CIPHER *ossl_aes256_gcm(void);
 
+/** OpenSSL's heap blocks are wiped when they are freed or moved: private keys and what is computed from them pass through. Call it first of all. */
+void ossl_install_allocator(void);
+
 void ossl_cipher_auto(EVP_CIPHER_CTX **ctx);
 #define AUTO_CIPHER __attribute__((cleanup(ossl_cipher_auto)))
 void ossl_digest_auto(EVP_MD_CTX **ctx);

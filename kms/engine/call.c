@@ -8,6 +8,7 @@
 #include "kms/engine/audit.h"
 #include "kms/engine/authorize.h"
 #include "kms/engine/operations.h"
+#include "kms/engine/prepare.h"
 #include "kms/engine/quota.h"
 #include "kms/engine/refusals.h"
 #include "kms/engine/resolve.h"
@@ -154,6 +155,7 @@ static enum err run(struct call *call, int attempt, int *ret_audited)
 	TRY(admit(call));
 	if (attempt == 0)
 		TRY(pay(call));
+	TRY(prepare_call(call));
 	if (!(call->op->flags & OP_CHANGES) && !locked)
 		return act(call);
 	TRY(act_in_transaction(call));
@@ -241,7 +243,7 @@ static enum err check_caller_stands(struct engine *engine, const struct engine_c
 }
 
 static enum err attempt_call(struct engine *engine, const struct engine_caller *who, const char *operation,
-	const json_t *request, int attempt, struct engine_reply *reply)
+	const json_t *request, int attempt, struct pkey_bytes *prepared, struct engine_reply *reply)
 {
 	struct call call = call_of(engine, who, operation);
 	int audited = 0;
@@ -250,6 +252,7 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 	random_uuid_text(reply->request_id);
 	call.request_id = reply->request_id;
 	call.request = request;
+	call.prepared = *prepared;
 	if (attempt >= ATTEMPTS_WITHOUT_LOCK)
 		call.generation = AUDIT_ANY_GENERATION;
 	if (e == ERR_OK)
@@ -257,6 +260,7 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 	e = finish(&call, e, audited, reply);
 	json_decref(call.body);
 	json_decref(call.additional);
+	*prepared = call.prepared; /* what took long to make is not made again */
 	return e;
 }
 
@@ -264,12 +268,13 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 	const json_t *request, struct engine_reply *ret_reply)
 {
 	const struct engine_caller who = fit_for_record(caller);
+	struct pkey_bytes prepared AUTO_PKEY_BYTES = {NULL, 0};
 	enum err e = ERR_STALE;
 
 	for (int attempt = 0; e == ERR_STALE; attempt++) {
 		struct engine_reply reply = {.error = ERR_OK};
 
-		e = attempt_call(engine, &who, operation, request, attempt, &reply);
+		e = attempt_call(engine, &who, operation, request, attempt, &prepared, &reply);
 		*ret_reply = reply;
 	}
 }

@@ -3,11 +3,18 @@
 #define SIGNETFS_ENGINE_CREATE_KEY_H
 
 #include "kms/engine/internal.h"
+#include "kms/engine/key_specs.h"
 
-/**
- * What CreateKey asks beyond its shape: a spec, usage, origin and policy that this KMS honours, and sound tags. Refuses what it
- * would otherwise have to ignore.
- */
-enum err create_key_check(struct call *call);
+/** What CreateKey is to make. */
+struct create_key_kind {
+	const struct key_spec *spec;
+	const char *usage;
+	int external; /* its material will be imported */
+};
+/** ERR_KMS_VALIDATION, ERR_KMS_UNSUPPORTED_OPERATION for what makes no sense, or is not to be had here. */
+enum err create_key_kind(struct call *call, struct create_key_kind *ret);
+
+/** Sound tags, of CreateKey, ReplicateKey and TagResource. ERR_KMS_TAG. */
+enum err create_key_check_tags(struct call *call);
 
 #endif

@@ -11,6 +11,7 @@
 #include "kms/base/secret.h"
 #include "kms/engine/engine.h"
 #include "kms/engine/names.h"
+#include "kms/engine/pkey.h"
 #include "kms/store/store.h"
 
 #define ENGINE_DEFAULT_ACCOUNT "000000000000"
@@ -67,6 +68,8 @@ struct call {
 
 	int has_key; /* the member that names a key was given and resolved into @key */
 	struct store_key key;
+	struct pkey_bytes
+		prepared; /* a private key that was made before the transaction (prepare.h); kept from attempt to attempt */
 
 	json_t *body;       /* owned */
 	json_t *additional; /* owned: additionalEventData of the audit record */

@@ -25,7 +25,7 @@ static enum err insert_key(struct call *call, struct store_key *key)
 	snprintf(key->origin, sizeof(key->origin), "AWS_KMS");
 	rotation_enable(key, ROTATION_DAYS_DEFAULT, call->now);
 	TRY(store_key_insert(call->engine->store, key, description, &key->row));
-	TRY(material_create(call->engine, key, BACKING_FIRST, call->now));
+	TRY(material_create(call->engine, key, KEY_SIZE, BACKING_FIRST, call->now));
 	TRY(store_key_update(call->engine->store, key));
 	snprintf(alias.account, sizeof(alias.account), "%s", key->account);
 	snprintf(alias.region, sizeof(alias.region), "%s", key->region);

@@ -158,21 +158,67 @@ static struct sealed_subject backing_subject(
 		.b_len = UUID_SIZE};
 }
 
-enum err material_create(struct engine *engine, struct store_key *key, enum backing_rotation why, uint64_t now)
+static enum err seal_bytes(struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE],
+	const void *in, size_t len, uint8_t sealed[STORE_SEALED_MAX])
+{
+	struct sealed_subject subject = backing_subject(engine, key, backing);
+
+	if (len + XAES_OVERHEAD > STORE_SEALED_MAX)
+		return err_fail(ERR_LIMIT, "key material of %zu bytes is longer than is supported", len);
+	return material_seal(engine->secrets->seal, &subject, in, len, sealed);
+}
+
+enum err material_put(struct engine *engine, struct store_key *key, enum backing_rotation why, const void *in,
+	size_t len, uint64_t now)
 {
 	struct store_backing backing = {.key = key->row, .rotation = why, .created = now, .rotated = now};
-	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD], material_id[32];
-	struct cmk_key material AUTO_WIPE;
-	struct sealed_subject subject;
+	uint8_t sealed[STORE_SEALED_MAX], material_id[32];
 
 	random_uuid(backing.id);
 	random_bytes(material_id, sizeof(material_id));
 	encode_hex(material_id, sizeof(material_id), backing.material_id);
-	random_bytes(material.b, sizeof(material.b));
-	subject = backing_subject(engine, key, backing.id);
-	TRY(material_seal(engine->secrets->seal, &subject, material.b, sizeof(material.b), sealed));
-	TRY(store_backing_insert(engine->store, &backing, sealed, sizeof(sealed)));
+	TRY(seal_bytes(engine, key, backing.id, in, len, sealed));
+	TRY(store_backing_insert(engine->store, &backing, sealed, len + XAES_OVERHEAD));
 	memcpy(key->current, backing.id, UUID_SIZE);
+	return ERR_OK;
+}
+
+enum err material_create(
+	struct engine *engine, struct store_key *key, size_t len, enum backing_rotation why, uint64_t now)
+{
+	uint8_t *bytes AUTO_SECRET = secret_alloc(len);
+
+	if (bytes == NULL)
+		return ERR_NO_MEMORY;
+	random_bytes(bytes, len);
+	return material_put(engine, key, why, bytes, len, now);
+}
+
+enum err material_put_back(struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE],
+	const void *in, size_t len)
+{
+	uint8_t sealed[STORE_SEALED_MAX];
+
+	TRY(seal_bytes(engine, key, backing, in, len, sealed));
+	return store_backing_set_sealed(engine->store, key->row, backing, sealed, len + XAES_OVERHEAD);
+}
+
+enum err material_load_bytes(
+	struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE], struct pkey_bytes *ret)
+{
+	struct sealed_subject subject = backing_subject(engine, key, backing);
+	uint8_t sealed[STORE_SEALED_MAX], *bytes AUTO_SECRET = NULL;
+	size_t len;
+
+	TRY(store_backing_sealed(engine->store, key->row, backing, sealed, sizeof(sealed), &len));
+	if (len <= XAES_OVERHEAD)
+		return err_fail(ERR_KEYSTORE, "the keystore is damaged: a key has no material");
+	bytes = secret_alloc(len - XAES_OVERHEAD);
+	if (bytes == NULL)
+		return ERR_NO_MEMORY;
+	TRY(material_open(engine->secrets->seal, &subject, sealed, len, bytes));
+	ret->len = len - XAES_OVERHEAD;
+	ret->p = STEAL(bytes);
 	return ERR_OK;
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include "kms/base/err.h"
 #include "kms/base/secret.h"
+#include "kms/engine/pkey.h"
 #include "kms/store/store.h"
 
 struct engine;
@@ -49,10 +50,21 @@ void material_cache_free(struct material_cache *cache);
 /** Wipe what the store no longer has. */
 void material_cache_prune(struct engine *engine);
 
-/** Make a new backing key for @key (in a transaction) and make it the current one in @key; the caller stores @key. */
-enum err material_create(struct engine *engine, struct store_key *key, enum backing_rotation why, uint64_t now);
+/** Make a new backing key of @len random bytes for @key (in a transaction) and make it the current one in @key; the caller stores @key. */
+enum err material_create(
+	struct engine *engine, struct store_key *key, size_t len, enum backing_rotation why, uint64_t now);
+/** The same with given bytes: a private key's, or an imported one's. */
+enum err material_put(struct engine *engine, struct store_key *key, enum backing_rotation why, const void *in,
+	size_t len, uint64_t now);
+/** Fill a backing key again whose material was taken out. */
+enum err material_put_back(struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE],
+	const void *in, size_t len);
 
-/** The bytes of a backing key. ERR_NOT_FOUND: the key has no such one. @ret is a secret. */
+/** The bytes of a backing key of any kind; not cached. ERR_NOT_FOUND: the key has no such one. */
+enum err material_load_bytes(
+	struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE], struct pkey_bytes *ret);
+
+/** The bytes of a symmetric backing key. ERR_NOT_FOUND: the key has no such one. @ret is a secret. */
 enum err material_load(
 	struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE], struct cmk_key *ret);
 

@@ -46,7 +46,10 @@ enum err op_list_aliases(struct call *call);
 enum err op_encrypt(struct call *call);
 enum err op_decrypt(struct call *call);
 enum err op_re_encrypt(struct call *call);
+/* ops_generate.c */
 enum err op_generate_data_key(struct call *call);
+enum err op_generate_data_key_pair(struct call *call);
+enum err op_generate_data_key_pair_without_plaintext(struct call *call);
 enum err op_generate_data_key_without_plaintext(struct call *call);
 enum err op_generate_random(struct call *call);
 /* ops_policy.c */
@@ -59,6 +62,13 @@ enum err op_list_grants(struct call *call);
 enum err op_list_retirable_grants(struct call *call);
 enum err op_retire_grant(struct call *call);
 enum err op_revoke_grant(struct call *call);
+/* ops_sign.c */
+enum err op_sign(struct call *call);
+enum err op_verify(struct call *call);
+enum err op_generate_mac(struct call *call);
+enum err op_verify_mac(struct call *call);
+enum err op_get_public_key(struct call *call);
+enum err op_derive_shared_secret(struct call *call);
 /* ops_rotation.c */
 enum err op_enable_key_rotation(struct call *call);
 enum err op_disable_key_rotation(struct call *call);

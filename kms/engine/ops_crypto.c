@@ -3,123 +3,118 @@
 #include <string.h>
 #include "kms/base/io.h"
 #include "kms/base/json.h"
-#include "kms/base/random.h"
-#include "kms/engine/authorize.h"
 #include "kms/engine/blob.h"
 #include "kms/engine/context.h"
+#include "kms/engine/key_use.h"
 #include "kms/engine/material.h"
 #include "kms/engine/operations.h"
+#include "kms/engine/pkey.h"
 #include "kms/engine/resolve.h"
 
-enum { BLOB_MAX = BLOB_OVERHEAD + BLOB_PLAINTEXT_MAX, RANDOM_MAX = 1024 };
+/* Encrypt, Decrypt, ReEncrypt: with a symmetric key, whose blob says which key it is under, or with an RSA key, whose does not. */
 
-/* A symmetric key with the symmetric algorithm, or not at all. */
-static enum err check_use(const struct call *call, const struct store_key *key, const char *algorithm)
+enum { BLOB_MAX = BLOB_OVERHEAD + BLOB_PLAINTEXT_MAX };
+
+static int is_symmetric(const struct store_key *key)
 {
-	char arn[ENGINE_ARN_SIZE];
-
-	names_key_arn(key, arn);
-	if (strcmp(key->usage, "ENCRYPT_DECRYPT") != 0)
-		return err_fail(ERR_KMS_INVALID_KEY_USAGE, "%s key usage is %s which is not valid for %s.", arn,
-			key->usage, call->op->name);
-	if (algorithm != NULL && strcmp(algorithm, "SYMMETRIC_DEFAULT") != 0)
-		return err_fail(ERR_KMS_INVALID_KEY_USAGE, "Algorithm %s and key spec %s are not compatible.",
-			algorithm, key->spec);
-	return ERR_OK;
+	return strcmp(key->spec, "SYMMETRIC_DEFAULT") == 0;
 }
 
-static enum err refuse_recipient(const struct call *call)
+static enum err refuse_context(const struct call *call, const struct store_key *key, const char *context_member)
 {
-	if (json_is_object(json_object_get(call->request, "Recipient")))
-		return err_fail(
-			ERR_KMS_UNSUPPORTED_OPERATION, "Recipient is not supported: there are no Nitro enclaves here.");
-	if (json_array_size(json_object_get(call->request, "DryRunModifiers")) > 0)
-		return err_fail(ERR_KMS_UNSUPPORTED_OPERATION, "DryRunModifiers are not supported here.");
-	return ERR_OK;
+	if (json_object_size(json_object_get(call->request, context_member)) == 0)
+		return ERR_OK;
+	return err_fail(ERR_KMS_VALIDATION, "%s is not supported with the key spec %s: only symmetric keys have one.",
+		context_member, key->spec);
 }
 
-static enum err encrypt_under(struct call *call, const struct store_key *key, const char *context_member,
-	const void *in, size_t len, uint8_t *blob)
-{
-	struct blob_header header = {.multi_region = key->multi_region};
-	struct cmk_key material AUTO_WIPE;
-	uint8_t *context AUTO_FREE = NULL;
-	size_t context_len;
-	enum err e;
+/* ---- Sealing ---- */
 
-	memcpy(header.key, key->id, UUID_SIZE);
-	memcpy(header.backing, key->current, UUID_SIZE);
-	TRY(context_encode(json_object_get(call->request, context_member), &context, &context_len));
-	e = material_load(call->engine, key, key->current, &material);
-	if (e == ERR_NOT_FOUND) /* deleted since it was looked up */
-		return resolve_key_missing(key);
-	TRY(e);
-	return blob_seal(call->engine->secrets->blob_header, &material, &header, context, context_len, in, len, blob);
+struct seal_request {
+	const char *context_member, *algorithm_member;
+};
+
+static enum err seal_rsa(struct call *call, const struct store_key *key, const struct key_algorithm *algorithm,
+	const struct pkey_bytes *in, struct pkey_bytes *ret)
+{
+	size_t max = pkey_encrypt_max(algorithm, key_spec_find(key->spec));
+	struct pkey_bytes private_key AUTO_PKEY_BYTES = {NULL, 0};
+
+	if (in->len > max)
+		return err_fail(ERR_KMS_VALIDATION,
+			"Algorithm %s and key spec %s cannot encrypt data larger than %zu bytes.", algorithm->name,
+			key->spec, max);
+	TRY(material_load_bytes(call->engine, key, key->current, &private_key));
+	return pkey_encrypt(algorithm, &private_key, in->p, in->len, ret);
 }
 
-/* KeyMaterialId of a backing key, into the answer or the audit record. */
-static enum err put_material_id(struct call *call, json_t *object, const char *member, const struct store_key *key,
-	const uint8_t backing[UUID_SIZE])
+static enum err seal(struct call *call, const struct seal_request *r, const struct store_key *key,
+	const struct pkey_bytes *in, struct pkey_bytes *ret)
 {
-	struct store_backing row;
+	struct pkey_bytes out AUTO_PKEY_BYTES = {secret_alloc(BLOB_MAX), in->len + BLOB_OVERHEAD};
+	const struct key_algorithm *algorithm;
 
-	TRY(store_backing_find(call->engine->store, key->row, backing, &row));
-	if (object != NULL && json_object_set_new(object, member, json_string(row.material_id)) != 0)
+	TRY(key_use_check(call, key, "ENCRYPT_DECRYPT", call_string(call, r->algorithm_member), &algorithm));
+	if (algorithm->scheme != SCHEME_SYMMETRIC) {
+		TRY(refuse_context(call, key, r->context_member));
+		return seal_rsa(call, key, algorithm, in, ret);
+	}
+	if (out.p == NULL)
 		return ERR_NO_MEMORY;
-	if (call->additional == NULL)
-		call->additional = json_object();
-	return json_object_set_new(
-		       call->additional, object == NULL ? member : "keyMaterialId", json_string(row.material_id)) == 0
-		       ? ERR_OK
-		       : ERR_NO_MEMORY;
+	TRY(key_use_encrypt(call, key, r->context_member, in->p, in->len, out.p));
+	ret->len = out.len;
+	ret->p = STEAL(out.p);
+	return ERR_OK;
 }
 
-static json_t *answer_with_arn(const char *member, const struct store_key *key)
+/* Which of a key's materials was used goes into the record, where the key can have several. */
+static enum err record_material(struct call *call, const struct store_key *key)
 {
-	char arn[ENGINE_ARN_SIZE];
-
-	names_key_arn(key, arn);
-	return json_pack("{s:s}", member, arn);
+	return is_symmetric(key) ? key_use_put_material(call, NULL, "keyMaterialId", key, key->current) : ERR_OK;
 }
 
-static enum err set_blob(json_t *body, const char *name, const void *p, size_t len)
+static void put_algorithm(struct call *call, const char *answer_member, const char *request_member)
 {
-	return json_set_blob(body, name, p, len) == 0 ? ERR_OK : ERR_NO_MEMORY;
+	const char *name = call_string(call, request_member);
+
+	json_object_set_new(call->body, answer_member, json_string(name != NULL ? name : "SYMMETRIC_DEFAULT"));
 }
 
 enum err op_encrypt(struct call *call)
 {
-	uint8_t *plaintext AUTO_SECRET = NULL;
-	uint8_t blob[BLOB_MAX];
-	size_t len;
+	static const struct seal_request r = {"EncryptionContext", "EncryptionAlgorithm"};
+	struct pkey_bytes plaintext AUTO_PKEY_BYTES = {NULL, 0}, blob AUTO_PKEY_BYTES = {NULL, 0};
 
-	TRY(check_use(call, &call->key, call_string(call, "EncryptionAlgorithm")));
-	TRY(json_get_blob(call->request, "Plaintext", &plaintext, &len));
-	TRY(encrypt_under(call, &call->key, "EncryptionContext", plaintext, len, blob));
-	TRY(call_answer(call, answer_with_arn("KeyId", &call->key)));
-	TRY(set_blob(call->body, "CiphertextBlob", blob, len + BLOB_OVERHEAD));
-	json_object_set_new(call->body, "EncryptionAlgorithm", json_string("SYMMETRIC_DEFAULT"));
-	return put_material_id(call, NULL, "keyMaterialId", &call->key, call->key.current);
+	TRY(json_get_blob(call->request, "Plaintext", &plaintext.p, &plaintext.len));
+	TRY(seal(call, &r, &call->key, &plaintext, &blob));
+	TRY(call_answer(call, key_use_answer("KeyId", &call->key)));
+	TRY(key_use_set_blob(call->body, "CiphertextBlob", blob.p, blob.len));
+	put_algorithm(call, "EncryptionAlgorithm", "EncryptionAlgorithm");
+	return record_material(call, &call->key);
 }
 
-/* ---- Opening a blob: Decrypt, and the first half of ReEncrypt ---- */
+/* ---- Opening: Decrypt, and the first half of ReEncrypt ---- */
 
 struct opened {
 	struct store_key key;
-	struct blob_header header;
-	uint8_t *plaintext; /* secret_alloc */
-	size_t len;
+	struct blob_header header;   /* of a symmetric blob */
+	struct pkey_bytes plaintext; /* none when the ciphertext was not to be looked at */
 };
 
 static void opened_auto(struct opened *o)
 {
-	secret_free(o->plaintext);
+	secret_free(o->plaintext.p);
 }
 #define AUTO_OPENED __attribute__((cleanup(opened_auto)))
 
 struct open_request {
 	const char *key_member, *context_member, *algorithm_member, *action;
 };
+
+static int is_asymmetric_algorithm(const char *name)
+{
+	return name != NULL && strcmp(name, "SYMMETRIC_DEFAULT") != 0;
+}
 
 /* The blob says which key it is under; naming a key in the request only asserts it. */
 static enum err find_blob_key(
@@ -136,7 +131,7 @@ static enum err find_blob_key(
 				"The key ID in the request does not identify a CMK that can perform this operation.");
 	} else {
 		e = store_key_find(call->engine->store, call->region, header->key, &key);
-		if (e == ERR_NOT_FOUND)
+		if (e == ERR_NOT_FOUND || (e == ERR_OK && key.manager == KEY_MANAGER_SERVICE))
 			return err_fail(ERR_KMS_ACCESS_DENIED,
 				"The ciphertext refers to a customer master key that does not exist, does not exist in "
 				"this region, or you are not allowed to access.");
@@ -146,145 +141,158 @@ static enum err find_blob_key(
 	return ERR_OK;
 }
 
-static enum err open_plaintext(
-	struct call *call, const struct open_request *r, const uint8_t *blob, size_t blob_len, struct opened *o)
+static enum err open_with(
+	struct call *call, const struct open_request *r, const struct pkey_bytes *blob, struct opened *o)
 {
-	uint8_t *plaintext AUTO_SECRET = secret_alloc(blob_len - BLOB_OVERHEAD);
+	struct pkey_bytes out AUTO_PKEY_BYTES = {secret_alloc(blob->len - BLOB_OVERHEAD), blob->len - BLOB_OVERHEAD};
 	uint8_t *context AUTO_FREE = NULL;
 	struct cmk_key material AUTO_WIPE;
 	size_t context_len;
 	enum err e;
 
-	if (plaintext == NULL)
+	if (out.p == NULL)
 		return ERR_NO_MEMORY;
 	TRY(context_encode(json_object_get(call->request, r->context_member), &context, &context_len));
 	e = material_load(call->engine, &o->key, o->header.backing, &material);
 	if (e == ERR_NOT_FOUND)
 		return err_fail(ERR_KMS_INVALID_CIPHERTEXT, "%s", "");
 	TRY(e);
-	TRY(blob_open(&material, context, context_len, blob, blob_len, plaintext));
-	o->len = blob_len - BLOB_OVERHEAD;
-	o->plaintext = STEAL(plaintext);
+	TRY(blob_open(&material, context, context_len, blob->p, blob->len, out.p));
+	o->plaintext.len = out.len;
+	o->plaintext.p = STEAL(out.p);
+	return ERR_OK;
+}
+
+/* A key pair's ciphertext says nothing of its key: the request has to. */
+static enum err named_key(
+	struct call *call, const struct open_request *r, const struct key_algorithm **ret_algorithm, struct opened *o)
+{
+	const char *named = call_string(call, r->key_member);
+	char member[VALIDATE_NAME_SIZE];
+
+	validate_lower_camel(r->key_member, member);
+	if (named == NULL)
+		return err_fail(ERR_KMS_VALIDATION,
+			"1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not "
+			"be null",
+			member);
+	TRY(resolve_key(call, named, &o->key));
+	TRY(call_use_key(call, &o->key, r->action));
+	return key_use_check(call, &o->key, "ENCRYPT_DECRYPT", call_string(call, r->algorithm_member), ret_algorithm);
+}
+
+static enum err open_rsa(
+	struct call *call, const struct open_request *r, const struct pkey_bytes *blob, struct opened *o)
+{
+	struct pkey_bytes private_key AUTO_PKEY_BYTES = {NULL, 0};
+	const struct key_algorithm *algorithm;
+
+	TRY(named_key(call, r, &algorithm, o));
+	TRY(refuse_context(call, &o->key, r->context_member));
+	TRY(material_load_bytes(call->engine, &o->key, o->key.current, &private_key));
+	return pkey_decrypt(algorithm, &private_key, blob->p, blob->len, &o->plaintext);
+}
+
+/* What is no blob of ours may be a key pair's, sent without its algorithm: then the key is what is wrong. */
+static enum err refuse_blob(struct call *call, const struct open_request *r, enum err e)
+{
+	const char *named = call_string(call, r->key_member);
+	struct store_key key;
+
+	if (e != ERR_KMS_INVALID_CIPHERTEXT || named == NULL || resolve_key(call, named, &key) != ERR_OK ||
+		is_symmetric(&key))
+		return err_fail(e, "%s", "");
+	TRY(call_use_key(call, &key, r->action));
+	TRY(key_use_check(call, &key, "ENCRYPT_DECRYPT", call_string(call, r->algorithm_member), NULL));
+	return err_fail(e, "%s", "");
+}
+
+/* DryRun with IGNORE_CIPHERTEXT asks for the permission alone. */
+static enum err ignores_ciphertext(struct call *call, int *ret)
+{
+	*ret = json_array_size(json_object_get(call->request, "DryRunModifiers")) > 0;
+	if (*ret && !call_true(call, "DryRun"))
+		return err_fail(ERR_KMS_VALIDATION, "DryRunModifiers can be used only together with DryRun.");
+	if (!*ret && json_object_get(call->request, "CiphertextBlob") == NULL)
+		return err_fail(ERR_KMS_VALIDATION,
+			"1 validation error detected: Value null at 'ciphertextBlob' failed to "
+			"satisfy constraint: Member must not be null");
 	return ERR_OK;
 }
 
 static enum err open_blob(struct call *call, const struct open_request *r, struct opened *o)
 {
-	uint8_t *blob AUTO_SECRET = NULL;
-	size_t blob_len;
+	struct pkey_bytes blob AUTO_PKEY_BYTES = {NULL, 0};
+	const char *algorithm = call_string(call, r->algorithm_member);
+	int ignored;
+	enum err e;
 
-	TRY(refuse_recipient(call));
-	TRY(json_get_blob(call->request, "CiphertextBlob", &blob, &blob_len));
-	TRY(blob_parse(call->engine->secrets->blob_header, blob, blob_len, &o->header));
+	TRY(key_use_no_recipient(call));
+	TRY(ignores_ciphertext(call, &ignored));
+	if (ignored)
+		return named_key(call, r, NULL, o);
+	TRY(json_get_blob(call->request, "CiphertextBlob", &blob.p, &blob.len));
+	if (is_asymmetric_algorithm(algorithm))
+		return open_rsa(call, r, &blob, o);
+	e = blob_parse(call->engine->secrets->blob_header, blob.p, blob.len, &o->header);
+	if (e != ERR_OK)
+		return refuse_blob(call, r, e);
 	TRY(find_blob_key(call, r, &o->header, &o->key));
 	TRY(call_use_key(call, &o->key, r->action));
-	TRY(check_use(call, &o->key, call_string(call, r->algorithm_member)));
-	return open_plaintext(call, r, blob, blob_len, o);
+	TRY(key_use_check(call, &o->key, "ENCRYPT_DECRYPT", algorithm, NULL));
+	return open_with(call, r, &blob, o);
 }
 
 enum err op_decrypt(struct call *call)
 {
 	static const struct open_request r = {"KeyId", "EncryptionContext", "EncryptionAlgorithm", "Decrypt"};
-	struct opened o AUTO_OPENED = {.plaintext = NULL};
+	struct opened o AUTO_OPENED = {.plaintext = {NULL, 0}};
 
 	TRY(open_blob(call, &r, &o));
-	TRY(call_answer(call, answer_with_arn("KeyId", &o.key)));
-	TRY(set_blob(call->body, "Plaintext", o.plaintext, o.len));
-	json_object_set_new(call->body, "EncryptionAlgorithm", json_string("SYMMETRIC_DEFAULT"));
-	return put_material_id(call, call->body, "KeyMaterialId", &o.key, o.header.backing);
+	TRY(call_answer(call, key_use_answer("KeyId", &o.key)));
+	if (o.plaintext.p == NULL)
+		return ERR_OK;
+	TRY(key_use_set_blob(call->body, "Plaintext", o.plaintext.p, o.plaintext.len));
+	put_algorithm(call, "EncryptionAlgorithm", "EncryptionAlgorithm");
+	return is_symmetric(&o.key) ? key_use_put_material(call, call->body, "KeyMaterialId", &o.key, o.header.backing)
+				    : ERR_OK;
 }
 
-static enum err put_both_material_ids(struct call *call, const struct opened *o, const struct store_key *to)
+static enum err put_materials(struct call *call, const struct opened *o, const struct store_key *to)
 {
-	TRY(put_material_id(call, call->body, "SourceKeyMaterialId", &o->key, o->header.backing));
-	TRY(put_material_id(call, NULL, "sourceKeyMaterialId", &o->key, o->header.backing));
-	TRY(put_material_id(call, call->body, "DestinationKeyMaterialId", to, to->current));
-	TRY(put_material_id(call, NULL, "destinationKeyMaterialId", to, to->current));
+	if (is_symmetric(&o->key)) {
+		TRY(key_use_put_material(call, call->body, "SourceKeyMaterialId", &o->key, o->header.backing));
+		TRY(key_use_put_material(call, NULL, "sourceKeyMaterialId", &o->key, o->header.backing));
+	}
+	if (is_symmetric(to)) {
+		TRY(key_use_put_material(call, call->body, "DestinationKeyMaterialId", to, to->current));
+		TRY(key_use_put_material(call, NULL, "destinationKeyMaterialId", to, to->current));
+	}
 	json_object_del(call->additional, "keyMaterialId");
 	return ERR_OK;
 }
 
 enum err op_re_encrypt(struct call *call)
 {
-	static const struct open_request r = {
+	static const struct open_request from = {
 		"SourceKeyId", "SourceEncryptionContext", "SourceEncryptionAlgorithm", "ReEncryptFrom"};
-	struct opened o AUTO_OPENED = {.plaintext = NULL};
+	static const struct seal_request into = {"DestinationEncryptionContext", "DestinationEncryptionAlgorithm"};
+	struct opened o AUTO_OPENED = {.plaintext = {NULL, 0}};
+	struct pkey_bytes blob AUTO_PKEY_BYTES = {NULL, 0};
 	struct store_key to = call->key;
 	char source[ENGINE_ARN_SIZE];
-	uint8_t blob[BLOB_MAX];
 
-	TRY(open_blob(call, &r, &o));
+	TRY(open_blob(call, &from, &o));
 	TRY(call_use_key(call, &to, "ReEncryptTo"));
-	TRY(check_use(call, &to, call_string(call, "DestinationEncryptionAlgorithm")));
-	TRY(encrypt_under(call, &to, "DestinationEncryptionContext", o.plaintext, o.len, blob));
-	TRY(call_answer(call, answer_with_arn("KeyId", &to)));
-	TRY(set_blob(call->body, "CiphertextBlob", blob, o.len + BLOB_OVERHEAD));
+	if (o.plaintext.p == NULL)
+		return key_use_check(
+			call, &to, "ENCRYPT_DECRYPT", call_string(call, "DestinationEncryptionAlgorithm"), NULL);
+	TRY(seal(call, &into, &to, &o.plaintext, &blob));
+	TRY(call_answer(call, key_use_answer("KeyId", &to)));
+	TRY(key_use_set_blob(call->body, "CiphertextBlob", blob.p, blob.len));
 	names_key_arn(&o.key, source);
 	json_object_set_new(call->body, "SourceKeyId", json_string(source));
-	json_object_set_new(call->body, "SourceEncryptionAlgorithm", json_string("SYMMETRIC_DEFAULT"));
-	json_object_set_new(call->body, "DestinationEncryptionAlgorithm", json_string("SYMMETRIC_DEFAULT"));
-	return put_both_material_ids(call, &o, &to);
-}
-
-/* ---- Data keys and random bytes ---- */
-
-static enum err data_key_length(const struct call *call, size_t *ret)
-{
-	const char *spec = call_string(call, "KeySpec");
-	int64_t bytes = call_integer(call, "NumberOfBytes", 0);
-
-	if ((spec == NULL) == (bytes == 0))
-		return err_fail(ERR_KMS_VALIDATION, "Please specify either number of bytes or key spec.");
-	*ret = spec == NULL ? (size_t)bytes : strcmp(spec, "AES_256") == 0 ? 32 : 16;
-	return ERR_OK;
-}
-
-static enum err generate_data_key(struct call *call, int with_plaintext)
-{
-	uint8_t *plaintext AUTO_SECRET = NULL;
-	uint8_t blob[BLOB_OVERHEAD + RANDOM_MAX];
-	size_t len;
-
-	TRY(refuse_recipient(call));
-	TRY(data_key_length(call, &len));
-	TRY(check_use(call, &call->key, NULL));
-	plaintext = secret_alloc(len);
-	if (plaintext == NULL)
-		return ERR_NO_MEMORY;
-	random_bytes(plaintext, len);
-	TRY(encrypt_under(call, &call->key, "EncryptionContext", plaintext, len, blob));
-	TRY(call_answer(call, answer_with_arn("KeyId", &call->key)));
-	TRY(set_blob(call->body, "CiphertextBlob", blob, len + BLOB_OVERHEAD));
-	if (with_plaintext)
-		TRY(set_blob(call->body, "Plaintext", plaintext, len));
-	return put_material_id(call, call->body, "KeyMaterialId", &call->key, call->key.current);
-}
-
-enum err op_generate_data_key(struct call *call)
-{
-	return generate_data_key(call, 1);
-}
-
-enum err op_generate_data_key_without_plaintext(struct call *call)
-{
-	return generate_data_key(call, 0);
-}
-
-enum err op_generate_random(struct call *call)
-{
-	int64_t len = call_integer(call, "NumberOfBytes", 0);
-	uint8_t *bytes AUTO_SECRET = NULL;
-
-	TRY(refuse_recipient(call));
-	if (call_string(call, "CustomKeyStoreId") != NULL)
-		return err_fail(ERR_KMS_CUSTOM_KEY_STORE_NOT_FOUND, "Custom key store %s is not found.",
-			call_string(call, "CustomKeyStoreId"));
-	if (len == 0)
-		return err_fail(ERR_KMS_VALIDATION, "NumberOfBytes is required.");
-	bytes = secret_alloc((size_t)len);
-	if (bytes == NULL)
-		return ERR_NO_MEMORY;
-	random_bytes(bytes, (size_t)len);
-	TRY(call_answer(call, json_object()));
-	return set_blob(call->body, "Plaintext", bytes, (size_t)len);
+	put_algorithm(call, "SourceEncryptionAlgorithm", "SourceEncryptionAlgorithm");
+	put_algorithm(call, "DestinationEncryptionAlgorithm", "DestinationEncryptionAlgorithm");
+	return put_materials(call, &o, &to);
 }

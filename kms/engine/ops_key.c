@@ -36,20 +36,41 @@ static enum err answer_metadata(struct call *call, const struct store_key *key)
 	return call_answer(call, json_pack("{s:o?}", "KeyMetadata", metadata));
 }
 
-enum err op_create_key(struct call *call)
+static struct store_key new_key(const struct call *call, const struct create_key_kind *kind)
 {
-	struct store_key key = {.manager = KEY_MANAGER_CUSTOMER, .state = KEY_ENABLED, .created = call->now};
-	const char *description = call_string(call, "Description");
+	struct store_key key = {.manager = KEY_MANAGER_CUSTOMER, .created = call->now};
 
-	TRY(create_key_check(call));
 	random_uuid(key.id);
+	key.state = kind->external ? KEY_PENDING_IMPORT : KEY_ENABLED;
+	key.multi_region = call_true(call, "MultiRegion");
 	snprintf(key.account, sizeof(key.account), "%s", call->caller->account);
 	snprintf(key.region, sizeof(key.region), "%s", call->region);
-	snprintf(key.spec, sizeof(key.spec), "SYMMETRIC_DEFAULT");
-	snprintf(key.usage, sizeof(key.usage), "ENCRYPT_DECRYPT");
-	snprintf(key.origin, sizeof(key.origin), "AWS_KMS");
+	snprintf(key.spec, sizeof(key.spec), "%s", kind->spec->name);
+	snprintf(key.usage, sizeof(key.usage), "%s", kind->usage);
+	snprintf(key.origin, sizeof(key.origin), "%s", kind->external ? "EXTERNAL" : "AWS_KMS");
+	snprintf(key.primary_region, sizeof(key.primary_region), "%s", key.multi_region ? call->region : "");
+	return key;
+}
+
+static enum err first_material(struct call *call, const struct key_spec *spec, struct store_key *key)
+{
+	if (call->prepared.p != NULL)
+		return material_put(call->engine, key, BACKING_FIRST, call->prepared.p, call->prepared.len, call->now);
+	return material_create(call->engine, key, spec->size, BACKING_FIRST, call->now);
+}
+
+enum err op_create_key(struct call *call)
+{
+	const char *description = call_string(call, "Description");
+	struct create_key_kind kind;
+	struct store_key key;
+
+	TRY(create_key_kind(call, &kind));
+	TRY(create_key_check_tags(call));
+	key = new_key(call, &kind);
 	TRY(store_key_insert(call->engine->store, &key, description != NULL ? description : "", &key.row));
-	TRY(material_create(call->engine, &key, BACKING_FIRST, call->now));
+	if (!kind.external)
+		TRY(first_material(call, kind.spec, &key));
 	TRY(store_key_update(call->engine->store, &key));
 	TRY(insert_tags(call, key.row));
 	if (call_string(call, "Policy") != NULL)

@@ -81,7 +81,7 @@ enum err op_rotate_key_on_demand(struct call *call)
 			"rotations can be performed for this key: %s",
 			arn);
 	key->on_demand_rotations++;
-	TRY(material_create(call->engine, key, BACKING_ON_DEMAND, call->now));
+	TRY(material_create(call->engine, key, KEY_SIZE, BACKING_ON_DEMAND, call->now));
 	TRY(store_key_update(call->engine->store, key));
 	return call_answer(call, json_pack("{s:s}", "KeyId", arn));
 }
@@ -141,7 +141,7 @@ static enum err rotate_one(struct engine *engine, int64_t row, uint64_t now)
 	period = (key.rotation_days > 0 ? key.rotation_days : ROTATION_DAYS_DEFAULT) * ENGINE_DAY;
 	key.rotation_from = key.next_rotation + (now - key.next_rotation) / period * period;
 	key.next_rotation = key.rotation_from + period;
-	TRY(material_create(engine, &key, BACKING_AUTOMATIC, now));
+	TRY(material_create(engine, &key, KEY_SIZE, BACKING_AUTOMATIC, now));
 	TRY(store_key_update(engine->store, &key));
 	TRY(audit_service_event(engine, now, "RotateKey", &key));
 	return store_txn_commit(&txn);
