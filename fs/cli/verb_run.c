@@ -34,7 +34,8 @@ static const char *argument_name(enum verb_type type)
 		[VERB_MAP] = "NAME=VALUE,...",
 		[VERB_LIST] = "WORD...",
 		[VERB_JSON] = "JSON",
-		[VERB_TAGS] = "TagKey=K,TagValue=V..."};
+		[VERB_TAGS] = "TagKey=K,TagValue=V...",
+		[VERB_TIME] = "SECONDS|2026-11-22T02:05:00Z"};
 
 	return names[type];
 }

@@ -2,7 +2,9 @@
 #include "fs/cli/verbs.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "kms/base/encode.h"
 #include "kms/base/io.h"
 #include "kms/base/json.h"
@@ -144,6 +146,21 @@ static enum err map_value(const struct value *v, json_t **ret)
 	return ERR_OK;
 }
 
+/* "2026-11-22T02:05:00Z" or a number of seconds. */
+static enum err time_value(const struct value *v, json_t **ret)
+{
+	struct tm tm = {.tm_isdst = 0};
+	const char *end = strptime(v->text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	char *number_end;
+	double seconds = end && *end == '\0' ? (double)timegm(&tm) : strtod(v->text, &number_end);
+
+	if (!(end && *end == '\0') && (number_end == v->text || *number_end != '\0'))
+		return err_fail(ERR_USAGE,
+			"\"%s\" is neither a number of seconds since 1970 nor a time like 2026-11-22T02:05:00Z",
+			v->text);
+	return made(json_real(seconds), ret);
+}
+
 static enum err one_value(enum verb_type type, const char *text, json_t **ret)
 {
 	struct value v AUTO_VALUE = {NULL, 0, 0, NULL};
@@ -156,6 +173,8 @@ static enum err one_value(enum verb_type type, const char *text, json_t **ret)
 		return integer_value(&v, ret);
 	case VERB_JSON:
 		return json_value(&v, ret);
+	case VERB_TIME:
+		return time_value(&v, ret);
 	case VERB_MAP:
 	case VERB_TAGS:
 		return map_value(&v, ret);

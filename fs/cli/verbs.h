@@ -19,6 +19,7 @@ enum verb_type {
 	VERB_LIST,    /* words or a JSON array of strings */
 	VERB_JSON,    /* an object, as JSON */
 	VERB_TAGS,    /* TagKey=k,TagValue=v … or JSON */
+	VERB_TIME,    /* seconds since 1970, or 2026-11-22T02:05:00Z */
 };
 
 struct verb_option {

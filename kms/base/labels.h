@@ -37,4 +37,8 @@
 #define LABEL_KMS_TRAIL       "signetfs/1/kms-trail-record"
 #define LABEL_KMS_TRAIL_HEAD  "signetfs/1/kms-trail-head"
 
+/* inside the KMS: first part of what is MACed under the tokens key, beside names of operations, none of which has a slash */
+#define LABEL_KMS_IMPORT_TOKEN "signetfs/1/kms-import-token"
+#define LABEL_KMS_MATERIAL_ID  "signetfs/1/kms-material-id"
+
 #endif

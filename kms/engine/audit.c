@@ -228,7 +228,7 @@ static json_t *call_record(const struct call *call, enum err error, const char *
 	if (call->additional != NULL && error == ERR_OK)
 		json_object_set(record, "additionalEventData", call->additional);
 	json_object_set_new(record, "requestID", json_string(call->request_id));
-	json_object_set_new(record, "eventID", new_event_id());
+	json_object_set_new(record, "eventID", json_string(call->event_id));
 	json_object_set_new(
 		record, "readOnly", json_boolean(call->op == NULL || (call->op->flags & OP_READ_ONLY) != 0));
 	json_object_set_new(record, "resources", resources(call));

@@ -13,6 +13,7 @@
 #include "kms/engine/refusals.h"
 #include "kms/engine/resolve.h"
 #include "kms/engine/states.h"
+#include "kms/engine/usage.h"
 
 /* ---- What handlers use ---- */
 
@@ -41,8 +42,10 @@ void call_touch(struct call *call, const struct store_key *key)
 	for (size_t i = 0; i < call->resource_count; i++)
 		if (strcmp(call->resource[i], arn) == 0)
 			return;
-	if (call->resource_count < CALL_RESOURCES_MAX)
-		memcpy(call->resource[call->resource_count++], arn, sizeof(arn));
+	if (call->resource_count == CALL_RESOURCES_MAX)
+		return;
+	call->resource_row[call->resource_count] = key->row;
+	memcpy(call->resource[call->resource_count++], arn, sizeof(arn));
 }
 
 enum err call_answer(struct call *call, json_t *body)
@@ -203,6 +206,8 @@ static enum err finish(struct call *call, enum err e, int audited, struct engine
 		else if (a != ERR_OK)
 			report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, err_text(a));
 	}
+	if (reply->error == ERR_OK)
+		usage_note(call);
 	reply->body = STEAL(call->body);
 	return ERR_OK;
 }
@@ -250,6 +255,7 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 	enum err e = attempt > 0 ? check_caller_stands(engine, who) : ERR_OK;
 
 	random_uuid_text(reply->request_id);
+	random_uuid_text(call.event_id);
 	call.request_id = reply->request_id;
 	call.request = request;
 	call.prepared = *prepared;
@@ -289,6 +295,7 @@ void engine_audit_refusal(struct engine *engine, const struct engine_caller *cal
 	snprintf(text, sizeof(text), "%s", message);
 	encode_utf8_repair(text);
 	call.request_id = request_id;
+	random_uuid_text(call.event_id);
 	call.generation = AUDIT_ANY_GENERATION;
 	if (who.arn[0] == '\0' && !refusals_admit(engine, error))
 		return;

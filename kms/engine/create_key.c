@@ -5,8 +5,6 @@
 #include "kms/engine/create_key.h"
 #include "kms/engine/names.h"
 
-enum { TAGS_MAX = 50 };
-
 static enum err kind_spec(struct call *call, struct create_key_kind *kind)
 {
 	const char *spec = call_string(call, "KeySpec"), *old = call_string(call, "CustomerMasterKeySpec");
@@ -59,31 +57,5 @@ enum err create_key_kind(struct call *call, struct create_key_kind *ret)
 	TRY(kind_usage(call, &kind));
 	TRY(kind_origin(call, &kind));
 	*ret = kind;
-	return ERR_OK;
-}
-
-static int names_member(const json_t *tags, size_t before, const char *name)
-{
-	for (size_t i = 0; i < before; i++)
-		if (strcmp(json_string_value(json_object_get(json_array_get(tags, i), "TagKey")), name) == 0)
-			return 1;
-	return 0;
-}
-
-enum err create_key_check_tags(struct call *call)
-{
-	json_t *tags = json_object_get(call->request, "Tags"), *tag;
-	size_t i;
-
-	if (json_array_size(tags) > TAGS_MAX)
-		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d tags.", TAGS_MAX);
-	json_array_foreach (tags, i, tag) {
-		const char *name = json_string_value(json_object_get(tag, "TagKey"));
-
-		if (names_starts_with(name, "aws:"))
-			return err_fail(ERR_KMS_TAG, "Tag keys that begin with aws: are reserved.");
-		if (names_member(tags, i, name))
-			return err_fail(ERR_KMS_TAG, "A tag key is given twice.");
-	}
 	return ERR_OK;
 }

@@ -14,7 +14,4 @@ struct create_key_kind {
 /** ERR_KMS_VALIDATION, ERR_KMS_UNSUPPORTED_OPERATION for what makes no sense, or is not to be had here. */
 enum err create_key_kind(struct call *call, struct create_key_kind *ret);
 
-/** Sound tags, of CreateKey, ReplicateKey and TagResource. ERR_KMS_TAG. */
-enum err create_key_check_tags(struct call *call);
-
 #endif

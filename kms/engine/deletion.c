@@ -86,6 +86,15 @@ static void tell_held(struct engine *engine, size_t held)
 	engine->deletions_held = held;
 }
 
+static enum err see_in_transaction(struct engine *engine, uint64_t *ret)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+
+	TRY(store_txn_begin(engine->store, &txn));
+	TRY(elapsed_see(engine, ret));
+	return store_txn_commit(&txn);
+}
+
 enum err deletion_run_due(struct engine *engine, uint64_t now)
 {
 	struct pass p = {.now = now};
@@ -95,7 +104,7 @@ enum err deletion_run_due(struct engine *engine, uint64_t now)
 	TRY(store_key_waiting(engine->store, &waiting));
 	if (waiting == 0)
 		return ERR_OK;
-	TRY(elapsed_see(engine, &p.elapsed));
+	TRY(see_in_transaction(engine, &p.elapsed));
 	do {
 		e = destroy_batch(engine, &p);
 	} while (e == ERR_OK);

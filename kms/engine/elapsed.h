@@ -15,7 +15,7 @@
 
 #define ELAPSED_GAP_MAX (UINT64_C(86400) * CLOCK_SECOND)
 
-/** Service time now, in nanoseconds; remembers the sighting. */
+/** Service time now, in nanoseconds; remembers the sighting. In a transaction. */
 enum err elapsed_see(struct engine *engine, uint64_t *ret);
 
 #endif

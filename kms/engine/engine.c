@@ -9,6 +9,7 @@
 #include "kms/engine/audit.h"
 #include "kms/engine/audit_chain.h"
 #include "kms/engine/deletion.h"
+#include "kms/engine/import.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
 #include "kms/engine/policy_cache.h"
@@ -16,6 +17,7 @@
 #include "kms/engine/quota.h"
 #include "kms/engine/refusals.h"
 #include "kms/engine/rotation.h"
+#include "kms/engine/usage.h"
 
 /*
  * The root key's verifier: HKDF(root key, keystore id, LABEL_KEYSTORE_VERIFY) ‖ SHA-256 of those bytes and the keystore id. The second
@@ -166,11 +168,12 @@ static enum err unlock(struct engine *engine, const struct engine_config *config
 	engine->secrets = secret_alloc(sizeof(*engine->secrets));
 	engine->cache = material_cache_new();
 	engine->audit = audit_queue_new();
+	engine->usage = usage_log_new();
 	engine->quota = quota_new();
 	engine->refusals = refusals_new();
 	engine->policies = policy_cache_new();
 	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL || engine->policies == NULL ||
-		engine->quota == NULL || engine->refusals == NULL)
+		engine->quota == NULL || engine->refusals == NULL || engine->usage == NULL)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for keys; raise the limit (ulimit -l) and try again");
 	TRY(store_open(path, &engine->store));
 	TRY(read_exact(engine, path, STORE_META_ID, engine->id, sizeof(engine->id)));
@@ -223,11 +226,14 @@ void engine_close(struct engine *engine)
 		return;
 	if (engine->refusals != NULL && engine->store != NULL && refusals_flush(engine) != ERR_OK)
 		report(engine->reporter, REPORT_ERROR, "KMS: a number of refused requests went unrecorded");
+	if (engine->store != NULL && engine->usage != NULL)
+		(void)usage_flush(engine); /* the audit trail has it, too */
 	store_close(engine->store);
 	refusals_free(engine->refusals);
 	material_cache_free(engine->cache);
 	audit_queue_free(engine->audit);
 	quota_free(engine->quota);
+	usage_log_free(engine->usage);
 	policy_cache_free(engine->policies);
 	secret_free(engine->secrets);
 	free(engine);
@@ -293,7 +299,9 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 {
 	uint64_t now = engine->clock->wall(engine->clock);
 
+	TRY(usage_flush(engine));
 	TRY(rotation_run_due(engine, now));
+	TRY(import_run_due(engine, now));
 	TRY(deletion_run_due(engine, now));
 	material_cache_prune(engine);
 	pay_checkpoint(engine);

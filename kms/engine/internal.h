@@ -43,6 +43,7 @@ struct engine {
 	struct audit_queue *audit;
 	struct quota *quota;
 	struct refusals *refusals;
+	struct usage_log *usage;
 	_Atomic uint64_t audit_retention;
 	struct policy_cache *policies;
 	uint64_t grant_delay;        /* ns until a grant needs no token any more */
@@ -65,6 +66,7 @@ struct call {
 	uint64_t now;
 	uint64_t generation; /* of the keystore, before anything was looked up */
 	const char *request_id;
+	char event_id[UUID_TEXT + 1]; /* of the audit record */
 
 	int has_key; /* the member that names a key was given and resolved into @key */
 	struct store_key key;
@@ -74,6 +76,7 @@ struct call {
 	json_t *body;       /* owned */
 	json_t *additional; /* owned: additionalEventData of the audit record */
 	size_t resource_count;
+	int64_t resource_row[CALL_RESOURCES_MAX];
 	char resource[CALL_RESOURCES_MAX][ENGINE_ARN_SIZE]; /* key ARNs, for the audit record */
 };
 

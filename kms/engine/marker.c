@@ -6,7 +6,7 @@
 #include "kms/engine/marker.h"
 #include "kms/engine/operations.h"
 
-enum { POSITION_MAX = STORE_ALIAS_SIZE, MARKER_MAC_SIZE = 16, MARKER_MAX = POSITION_MAX + MARKER_MAC_SIZE };
+enum { POSITION_MAX = STORE_TAG_NAME_SIZE, MARKER_MAC_SIZE = 16, MARKER_MAX = POSITION_MAX + MARKER_MAC_SIZE };
 
 static enum err mac_of(struct call *call, const void *position, size_t len, uint8_t ret[MARKER_MAC_SIZE])
 {

@@ -168,17 +168,25 @@ static enum err seal_bytes(struct engine *engine, const struct store_key *key, c
 	return material_seal(engine->secrets->seal, &subject, in, len, sealed);
 }
 
+enum err material_insert(
+	struct engine *engine, const struct store_key *key, struct store_backing *backing, const void *in, size_t len)
+{
+	uint8_t sealed[STORE_SEALED_MAX];
+
+	random_uuid(backing->id);
+	TRY(seal_bytes(engine, key, backing->id, in, len, sealed));
+	return store_backing_insert(engine->store, backing, sealed, len + XAES_OVERHEAD);
+}
+
 enum err material_put(struct engine *engine, struct store_key *key, enum backing_rotation why, const void *in,
 	size_t len, uint64_t now)
 {
 	struct store_backing backing = {.key = key->row, .rotation = why, .created = now, .rotated = now};
-	uint8_t sealed[STORE_SEALED_MAX], material_id[32];
+	uint8_t material_id[32];
 
-	random_uuid(backing.id);
 	random_bytes(material_id, sizeof(material_id));
 	encode_hex(material_id, sizeof(material_id), backing.material_id);
-	TRY(seal_bytes(engine, key, backing.id, in, len, sealed));
-	TRY(store_backing_insert(engine->store, &backing, sealed, len + XAES_OVERHEAD));
+	TRY(material_insert(engine, key, &backing, in, len));
 	memcpy(key->current, backing.id, UUID_SIZE);
 	return ERR_OK;
 }

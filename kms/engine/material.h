@@ -26,7 +26,8 @@ enum sealed_kind {
 	SEALED_BACKING_KEY = 2,
 	SEALED_ACCESS_KEY = 3,
 	SEALED_KEYSTORE_SECRET_CHAINED = 4,
-	SEALED_SESSION = 5 /* not in the keystore: a session token */
+	SEALED_SESSION = 5, /* not in the keystore: a session token */
+	SEALED_WRAPPING_KEY = 6
 };
 
 /** What a sealed secret belongs to; ids that a kind has not are of length 0. */
@@ -56,6 +57,9 @@ enum err material_create(
 /** The same with given bytes: a private key's, or an imported one's. */
 enum err material_put(struct engine *engine, struct store_key *key, enum backing_rotation why, const void *in,
 	size_t len, uint64_t now);
+/** A backing key as @backing describes it, of which only the id is filled in; not made current. For imported material. */
+enum err material_insert(
+	struct engine *engine, const struct store_key *key, struct store_backing *backing, const void *in, size_t len);
 /** Fill a backing key again whose material was taken out. */
 enum err material_put_back(struct engine *engine, const struct store_key *key, const uint8_t backing[UUID_SIZE],
 	const void *in, size_t len);

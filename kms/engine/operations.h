@@ -69,6 +69,23 @@ enum err op_generate_mac(struct call *call);
 enum err op_verify_mac(struct call *call);
 enum err op_get_public_key(struct call *call);
 enum err op_derive_shared_secret(struct call *call);
+/* ops_import.c */
+enum err op_get_parameters_for_import(struct call *call);
+enum err op_import_key_material(struct call *call);
+enum err op_delete_imported_key_material(struct call *call);
+/* ops_region.c */
+enum err op_replicate_key(struct call *call);
+enum err op_update_primary_region(struct call *call);
+/* ops_tag.c */
+enum err op_tag_resource(struct call *call);
+enum err op_untag_resource(struct call *call);
+enum err op_list_resource_tags(struct call *call);
+/* ops_custom.c */
+enum err op_create_custom_key_store(struct call *call);
+enum err op_use_custom_key_store(struct call *call);
+enum err op_describe_custom_key_stores(struct call *call);
+/* ops_usage.c */
+enum err op_get_key_last_usage(struct call *call);
 /* ops_rotation.c */
 enum err op_enable_key_rotation(struct call *call);
 enum err op_disable_key_rotation(struct call *call);

@@ -199,6 +199,8 @@ static enum err refuse_blob(struct call *call, const struct open_request *r, enu
 	const char *named = call_string(call, r->key_member);
 	struct store_key key;
 
+	if (named == NULL && is_asymmetric_algorithm(call_string(call, r->algorithm_member)))
+		return named_key(call, r, NULL, &(struct opened){.plaintext = {NULL, 0}});
 	if (e != ERR_KMS_INVALID_CIPHERTEXT || named == NULL || resolve_key(call, named, &key) != ERR_OK ||
 		is_symmetric(&key))
 		return err_fail(e, "%s", "");
@@ -232,7 +234,7 @@ static enum err open_blob(struct call *call, const struct open_request *r, struc
 	if (ignored)
 		return named_key(call, r, NULL, o);
 	TRY(json_get_blob(call->request, "CiphertextBlob", &blob.p, &blob.len));
-	if (is_asymmetric_algorithm(algorithm))
+	if (is_asymmetric_algorithm(algorithm) && call_string(call, r->key_member) != NULL)
 		return open_rsa(call, r, &blob, o);
 	e = blob_parse(call->engine->secrets->blob_header, blob.p, blob.len, &o->header);
 	if (e != ERR_OK)

@@ -11,22 +11,12 @@
 #include "kms/engine/material.h"
 #include "kms/engine/metadata.h"
 #include "kms/engine/operations.h"
+#include "kms/engine/regions.h"
 #include "kms/engine/rotation.h"
 #include "kms/engine/states.h"
+#include "kms/engine/tags.h"
 
 enum { PENDING_DAYS_MIN = 7, PENDING_DAYS_MAX = 30 };
-
-static enum err insert_tags(struct call *call, int64_t row)
-{
-	json_t *tags = json_object_get(call->request, "Tags"), *tag;
-	size_t i;
-
-	json_array_foreach (tags, i, tag) {
-		TRY(store_tag_set(call->engine->store, row, json_string_value(json_object_get(tag, "TagKey")),
-			json_string_value(json_object_get(tag, "TagValue"))));
-	}
-	return ERR_OK;
-}
 
 static enum err answer_metadata(struct call *call, const struct store_key *key)
 {
@@ -66,13 +56,13 @@ enum err op_create_key(struct call *call)
 	struct store_key key;
 
 	TRY(create_key_kind(call, &kind));
-	TRY(create_key_check_tags(call));
+	TRY(tags_check(call));
 	key = new_key(call, &kind);
 	TRY(store_key_insert(call->engine->store, &key, description != NULL ? description : "", &key.row));
 	if (!kind.external)
 		TRY(first_material(call, kind.spec, &key));
 	TRY(store_key_update(call->engine->store, &key));
-	TRY(insert_tags(call, key.row));
+	TRY(tags_put(call, key.row));
 	if (call_string(call, "Policy") != NULL)
 		TRY(key_policy_put(call, &key, call_string(call, "Policy")));
 	call_touch(call, &key);
@@ -127,6 +117,21 @@ enum err op_update_key_description(struct call *call)
 	return store_key_set_description(call->engine->store, call->key.row, call_string(call, "Description"));
 }
 
+/* A primary waits for its replicas to be gone first; its own waiting period begins then. */
+static enum err begin_deletion(struct call *call, uint32_t days)
+{
+	struct regions *all AUTO_FREE = NULL;
+
+	if (!regions_is_primary(&call->key))
+		return deletion_wait(call->engine, &call->key, days, call->now);
+	TRY(regions_of(call->engine, &call->key, &all));
+	if (all->count <= 1)
+		return deletion_wait(call->engine, &call->key, days, call->now);
+	call->key.state = KEY_PENDING_REPLICA_DELETION;
+	call->key.pending_days = days;
+	return ERR_OK;
+}
+
 enum err op_schedule_key_deletion(struct call *call)
 {
 	int64_t days = call_integer(call, "PendingWindowInDays", PENDING_DAYS_MAX);
@@ -136,12 +141,14 @@ enum err op_schedule_key_deletion(struct call *call)
 	if (days < PENDING_DAYS_MIN || days > PENDING_DAYS_MAX)
 		return err_fail(ERR_KMS_VALIDATION, "PendingWindowInDays must be between %d and %d (inclusive).",
 			PENDING_DAYS_MIN, PENDING_DAYS_MAX);
-	TRY(deletion_wait(call->engine, key, (uint32_t)days, call->now));
+	TRY(begin_deletion(call, (uint32_t)days));
 	TRY(store_key_update(call->engine->store, key));
 	names_key_arn(key, arn);
-	return call_answer(call,
-		json_pack("{s:s, s:o?, s:s, s:I}", "KeyId", arn, "DeletionDate", metadata_time(key->deletion_date),
-			"KeyState", states_name(key->state), "PendingWindowInDays", (json_int_t)days));
+	TRY(call_answer(call, json_pack("{s:s, s:s, s:I}", "KeyId", arn, "KeyState", states_name(key->state),
+				      "PendingWindowInDays", (json_int_t)days)));
+	if (key->state == KEY_PENDING_DELETION)
+		json_object_set_new(call->body, "DeletionDate", metadata_time(key->deletion_date));
+	return ERR_OK;
 }
 
 enum err op_cancel_key_deletion(struct call *call)

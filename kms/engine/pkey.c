@@ -138,18 +138,27 @@ static int is_of_spec(const EVP_PKEY *key, const struct key_spec *spec)
 	}
 }
 
-enum err pkey_check(const struct key_spec *spec, const struct pkey_bytes *private_key)
+enum err pkey_import(const struct key_spec *spec, const struct pkey_bytes *in, struct pkey_bytes *ret_private)
 {
 	EVP_PKEY *key AUTO_PKEY = NULL;
 	EVP_PKEY_CTX *ctx AUTO_PKEY_CTX = NULL;
 
-	TRY(pkey_load(private_key, &key));
+	TRY(pkey_load(in, &key));
 	if (!is_of_spec(key, spec))
 		return ERR_FORMAT;
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
 	if (ctx == NULL)
 		return pkey_failed("check a private key");
-	return EVP_PKEY_check(ctx) == 1 ? ERR_OK : ERR_FORMAT;
+	return EVP_PKEY_check(ctx) == 1 ? encode_private(key, ret_private) : ERR_FORMAT;
+}
+
+enum err pkey_size(const struct pkey_bytes *private_key, size_t *ret)
+{
+	EVP_PKEY *key AUTO_PKEY = NULL;
+
+	TRY(pkey_load(private_key, &key));
+	*ret = (size_t)EVP_PKEY_get_size(key);
+	return ERR_OK;
 }
 
 /* ---- Encryption and agreement ---- */

@@ -26,8 +26,10 @@ enum { PKEY_PRIVATE_MAX = 4096, PKEY_OUTPUT_MAX = 8192 };
 enum err pkey_generate(const struct key_spec *spec, struct pkey_bytes *ret_private);
 /** The public half. */
 enum err pkey_public(const struct pkey_bytes *private_key, struct pkey_bytes *ret_public);
-/** ERR_FORMAT unless it is a sound private key of exactly this spec, PKCS #8 and nothing behind it. */
-enum err pkey_check(const struct key_spec *spec, const struct pkey_bytes *private_key);
+/** Bring @in into the form that pkey_generate() gives. ERR_FORMAT unless it is a sound private key of exactly this spec, PKCS #8 and nothing behind it. */
+enum err pkey_import(const struct key_spec *spec, const struct pkey_bytes *in, struct pkey_bytes *ret_private);
+/** Bytes of an RSA key's modulus. */
+enum err pkey_size(const struct pkey_bytes *private_key, size_t *ret);
 
 enum pkey_message { PKEY_RAW, PKEY_DIGEST, PKEY_EXTERNAL_MU };
 

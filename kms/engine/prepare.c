@@ -2,10 +2,12 @@
 #include <string.h>
 #include "kms/engine/authorize.h"
 #include "kms/engine/create_key.h"
+#include "kms/engine/import.h"
 #include "kms/engine/key_use.h"
 #include "kms/engine/prepare.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/resolve.h"
+#include "kms/engine/unwrap.h"
 
 static enum err make_pair(struct call *call, const struct key_spec *spec)
 {
@@ -44,11 +46,34 @@ static enum err for_data_key_pair(struct call *call)
 	return make_pair(call, key_spec_find(call_string(call, "KeyPairSpec")));
 }
 
+static enum err for_parameters(struct call *call)
+{
+	const char *spec = call_string(call, "WrappingKeySpec");
+	struct store_key key;
+
+	TRY(look_at_key(call, &key));
+	TRY(import_require_external(&key));
+	TRY(unwrap_check(key_spec_find(key.spec), call_string(call, "WrappingAlgorithm"), spec));
+	return make_pair(call, key_spec_find(spec));
+}
+
+/* Checking a long RSA key for soundness takes a while, too. */
+static enum err for_import(struct call *call)
+{
+	struct store_key key;
+
+	TRY(look_at_key(call, &key));
+	TRY(import_require_external(&key));
+	return call->prepared.p != NULL ? ERR_OK : import_unwrap(call, &key);
+}
+
 static const struct {
 	const char *operation;
 	enum err (*prepare)(struct call *call);
 } table[] = {
 	{"CreateKey", for_create_key},
+	{"GetParametersForImport", for_parameters},
+	{"ImportKeyMaterial", for_import},
 	{"GenerateDataKeyPair", for_data_key_pair},
 	{"GenerateDataKeyPairWithoutPlaintext", for_data_key_pair},
 };

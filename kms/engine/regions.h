@@ -21,6 +21,16 @@ enum err regions_of(struct engine *engine, const struct store_key *key, struct r
 
 int regions_is_primary(const struct store_key *key);
 
+/** Give a new replica all materials of its primary; imported ones as rows that wait for the same material. Sets @replica's current one. */
+enum err regions_copy_materials(struct engine *engine, const struct store_key *primary, struct store_key *replica);
+
+/** A replica learns of material that was imported into its primary, and has to be imported into it as well. Stores @replica. */
+enum err regions_expect_material(
+	struct engine *engine, struct store_key *replica, const struct store_backing *material);
+
+/** The primary has rotated to its current material: its replicas do too, in the same transaction. */
+enum err regions_follow_rotation(struct engine *engine, const struct store_key *primary);
+
 /** A key was destroyed: a primary that waited for its last replica begins its own waiting period. In a transaction. */
 enum err regions_replica_gone(struct engine *engine, const struct store_key *gone, uint64_t now);
 

@@ -39,7 +39,7 @@ enum err store_backing_insert(
 	query_bind_text(&q, 2, backing->material_id);
 	query_bind_time(&q, 3, backing->created);
 	bind_mutable(&q, 4, backing);
-	query_bind_blob(&q, 8, sealed, sealed_len);
+	query_bind_blob(&q, 8, sealed_len > 0 ? sealed : "", sealed_len);
 	return query_run(&q, NULL);
 }
 
@@ -74,6 +74,27 @@ enum err store_backing_delete(struct store *store, int64_t key, const uint8_t id
 	query_bind_int(&q, 0, key);
 	query_bind_blob(&q, 1, id, UUID_SIZE);
 	return query_run_on_one(&q);
+}
+
+enum err store_backing_pending(struct store *store, int64_t key, struct store_backing *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_BACKING_PENDING, &q));
+	query_bind_int(&q, 0, key);
+	TRY(query_one(&q));
+	return backing_read(&q, ret);
+}
+
+enum err store_backing_count(struct store *store, int64_t key, size_t *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_BACKING_COUNT, &q));
+	query_bind_int(&q, 0, key);
+	TRY(query_one(&q));
+	*ret = (size_t)query_int(&q, 0);
+	return ERR_OK;
 }
 
 enum err store_backing_by_material(struct store *store, int64_t key, const char *material_id, struct store_backing *ret)

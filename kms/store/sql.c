@@ -76,6 +76,8 @@ static const struct {
 				   "WHERE key = ? AND id = ?"},
 	[SQL_BACKING_SET_SEALED] = {1, "UPDATE backing_keys SET sealed = ? WHERE key = ? AND id = ?"},
 	[SQL_BACKING_DELETE] = {1, "DELETE FROM backing_keys WHERE key = ? AND id = ?"},
+	[SQL_BACKING_PENDING] = {0, "SELECT " BACKING_COLUMNS "WHERE key = ? AND rotation = -1"},
+	[SQL_BACKING_COUNT] = {0, "SELECT count(*) FROM backing_keys WHERE key = ?"},
 	[SQL_BACKING_BY_MATERIAL] = {0, "SELECT " BACKING_COLUMNS "WHERE key = ? AND material_id = ?"},
 	[SQL_BACKING_FIND] = {0, "SELECT " BACKING_COLUMNS "WHERE key = ? AND id = ?"},
 	[SQL_BACKING_SEALED] = {0, "SELECT sealed FROM backing_keys WHERE key = ? AND id = ?"},

@@ -232,6 +232,9 @@ enum err store_backing_sealed(
 /** ERR_NOT_FOUND. */
 enum err store_backing_by_material(
 	struct store *store, int64_t key, const char *material_id, struct store_backing *ret);
+/** The one that was imported and not rotated to. ERR_NOT_FOUND. */
+enum err store_backing_pending(struct store *store, int64_t key, struct store_backing *ret);
+enum err store_backing_count(struct store *store, int64_t key, size_t *ret);
 /** Write back rotation, rotated, valid_to and description. */
 enum err store_backing_update(struct store *store, const struct store_backing *backing);
 /** Put material (back) in, or take it out with @sealed_len 0; then store_shred() in the same transaction. */

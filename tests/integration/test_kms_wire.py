@@ -31,7 +31,8 @@ def key(kms):
 # ---- A client of our own making, for requests that no SDK would send ---------------------------------------------
 
 
-def sign(service, body, target="TrentService.ListKeys", when=None, secret=None, access_key=None, scope_service="kms", skip=()):
+def sign(service, body, target="TrentService.ListKeys", when=None, secret=None, access_key=None, scope_service="kms", skip=(),
+         region="us-east-1"):
     """Headers of a SigV4 request, made here independently of both the SDK and the server."""
     when = when or datetime.datetime.now(datetime.timezone.utc)
     stamp, day = when.strftime("%Y%m%dT%H%M%SZ"), when.strftime("%Y%m%d")
@@ -40,7 +41,7 @@ def sign(service, body, target="TrentService.ListKeys", when=None, secret=None, 
     names = ";".join(sorted(n for n in headers if n not in skip))
     canonical = "POST\n/\n\n" + "".join(f"{n}:{headers[n]}\n" for n in names.split(";")) + "\n" + names + "\n"
     canonical += hashlib.sha256(body).hexdigest()
-    scope = f"{day}/us-east-1/{scope_service}/aws4_request"
+    scope = f"{day}/{region}/{scope_service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     k = ("AWS4" + (secret or service.secret)).encode()
     for part in scope.split("/"):
@@ -91,10 +92,10 @@ def refusal(answer):
     return answer[0], json.loads(answer[2])["__type"]
 
 
-def ask(service, operation, **members):
+def ask(service, operation, _region="us-east-1", **members):
     """One operation the SDK of this machine may be too old for; the answer, the exception's name as "__type" when refused."""
     body = json.dumps(members).encode()
-    answer = raw(service, sign(service, body, target=f"TrentService.{operation}"), body)
+    answer = raw(service, sign(service, body, target=f"TrentService.{operation}", region=_region), body)
     return json.loads(answer[2]) if answer[2] else None
 
 

@@ -62,21 +62,22 @@ static void create_key_refuses_what_it_cannot_honour(void **state)
 	struct keystore *k = *state;
 
 	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION,
-		"KeySpec RSA_2048 is not supported here; supported: SYMMETRIC_DEFAULT.", "CreateKey",
-		"{'KeySpec':'RSA_2048'}");
-	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION,
-		"KeySpec HMAC_256 is not supported here; supported: SYMMETRIC_DEFAULT.", "CreateKey",
-		"{'CustomerMasterKeySpec':'HMAC_256'}");
+		"The key spec SM2 is not supported in this Region: it is there in China Regions alone.", "CreateKey",
+		"{'KeySpec':'SM2','KeyUsage':'SIGN_VERIFY'}");
+	keystore_fails(k, ERR_KMS_VALIDATION,
+		"You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.", "CreateKey",
+		"{'KeySpec':'ECC_NIST_P256'}");
+	keystore_fails(k, ERR_KMS_VALIDATION, "KeyUsage KEY_AGREEMENT is not compatible with KeySpec ECC_SECG_P256K1",
+		"CreateKey", "{'KeySpec':'ECC_SECG_P256K1','KeyUsage':'KEY_AGREEMENT'}");
 	keystore_fails(k, ERR_KMS_VALIDATION,
 		"You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is "
 		"deprecated.",
 		"CreateKey", "{'KeySpec':'SYMMETRIC_DEFAULT','CustomerMasterKeySpec':'SYMMETRIC_DEFAULT'}");
 	keystore_fails(k, ERR_KMS_VALIDATION, "KeyUsage SIGN_VERIFY is not compatible with KeySpec SYMMETRIC_DEFAULT",
 		"CreateKey", "{'KeyUsage':'SIGN_VERIFY'}");
-	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, "Origin EXTERNAL is not supported here; supported: AWS_KMS.",
-		"CreateKey", "{'Origin':'EXTERNAL'}");
-	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, "Multi-Region keys are not supported here.", "CreateKey",
-		"{'MultiRegion':true}");
+	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION,
+		"Origin AWS_CLOUDHSM is not supported here: there are no custom key stores.", "CreateKey",
+		"{'Origin':'AWS_CLOUDHSM'}");
 	keystore_fails(k, ERR_KMS_CUSTOM_KEY_STORE_NOT_FOUND, "Custom key store cks-1 is not found.", "CreateKey",
 		"{'CustomKeyStoreId':'cks-1'}");
 	keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, NULL, "CreateKey", "{'XksKeyId':'x'}");

@@ -190,16 +190,16 @@ static void insert_foreign(
 	snprintf(ret_arn, 256, "arn:aws:kms:" KEYSTORE_REGION ":" KEYSTORE_ACCOUNT ":key/%s", ret_id);
 }
 
-static void imported_material_does_not_rotate(void **state)
+static void imported_material_rotates_to_new_material_alone(void **state)
 {
-	static const char *const operations[] = {
-		"EnableKeyRotation", "DisableKeyRotation", "GetKeyRotationStatus", "RotateKeyOnDemand"};
+	static const char *const operations[] = {"EnableKeyRotation", "DisableKeyRotation", "GetKeyRotationStatus"};
 	struct keystore *k = *state;
 	char id[64], arn[256];
 
 	insert_foreign(k, "ENCRYPT_DECRYPT", "EXTERNAL", id, arn);
 	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
 		keystore_fails(k, ERR_KMS_UNSUPPORTED_OPERATION, NULL, operations[i], "{'KeyId':'%s'}", id);
+	keystore_fails(k, ERR_KMS_INVALID_STATE, NULL, "RotateKeyOnDemand", "{'KeyId':'%s'}", id);
 	keystore_do(k, "ListKeyRotations", "{'KeyId':'%s'}", id);
 }
 
@@ -222,7 +222,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_cell, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(the_messages_name_key_and_state, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(a_refused_change_changes_nothing, keystore_setup, keystore_teardown),
-		cmocka_unit_test_setup_teardown(imported_material_does_not_rotate, keystore_setup, keystore_teardown),
+		cmocka_unit_test_setup_teardown(imported_material_rotates_to_new_material_alone, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(a_key_for_signing_does_not_encrypt, keystore_setup, keystore_teardown),
 	};
 
