@@ -59,7 +59,7 @@ static void print_help(const char *group, const struct cli_command *table)
 	printf("Usage: signetfs %s%sCOMMAND [OPTION]… [OPERAND]…\n\n", group, space);
 	for (; table->name; table++)
 		if (table->help)
-			printf("  %-38s %s\n", table->name, table->help);
+			printf("  %-41s %s\n", table->name, table->help);
 	printf("\nHelp on a command: signetfs %s%sCOMMAND --help\n", group, space);
 	if (!group[0])
 		puts("Manual pages: signetfs(1), signetfs-mount(8), signetfs-kms(1), signetfs.ini(5)");

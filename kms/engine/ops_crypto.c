@@ -215,7 +215,7 @@ static enum err ignores_ciphertext(struct call *call, int *ret)
 	*ret = json_array_size(json_object_get(call->request, "DryRunModifiers")) > 0;
 	if (*ret && !call_true(call, "DryRun"))
 		return err_fail(ERR_KMS_VALIDATION, "DryRunModifiers can be used only together with DryRun.");
-	if (!*ret && json_object_get(call->request, "CiphertextBlob") == NULL)
+	if (!*ret && call_string(call, "CiphertextBlob") == NULL)
 		return err_fail(ERR_KMS_VALIDATION,
 			"1 validation error detected: Value null at 'ciphertextBlob' failed to "
 			"satisfy constraint: Member must not be null");

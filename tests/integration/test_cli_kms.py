@@ -223,7 +223,7 @@ def test_help_comes_on_stdout_for_every_command(box):
     commands = re.findall(r"^  ([a-z-]+)  ", listing, re.M)
     assert {"init", "serve", "audit", "principal", "simulate-policy", "create-key", "decrypt", "put-key-policy",
             "create-grant"} <= set(commands)
-    assert len(commands) == len(set(commands)) >= 39
+    assert len(commands) == len(set(commands)) >= 8 + 54
     for command in commands:
         shown = box.run("kms", command, "--help").stdout
         assert shown.startswith(f"Usage: signetfs kms {command}") and "--help" in shown

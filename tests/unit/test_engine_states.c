@@ -222,7 +222,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_cell, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(the_messages_name_key_and_state, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(a_refused_change_changes_nothing, keystore_setup, keystore_teardown),
-		cmocka_unit_test_setup_teardown(imported_material_rotates_to_new_material_alone, keystore_setup, keystore_teardown),
+		cmocka_unit_test_setup_teardown(
+			imported_material_rotates_to_new_material_alone, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(a_key_for_signing_does_not_encrypt, keystore_setup, keystore_teardown),
 	};
 
