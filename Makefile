@@ -93,6 +93,23 @@ $(O)/tests/bench/kms_%: $(O)/tests/bench/kms_%.o $(ARCHIVE)
 	@printf '  LINK  %s\n' $@
 	@$(CC) $(SIGNETFS_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# Fuzzers, with clang's libFuzzer: each for FUZZ_TIME seconds from its seeds, as many at once as there are processors.
+FUZZ_TIME ?= 60
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+$(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(ARCHIVE)
+	@printf '  LINK  %s\n' $@
+	@$(CC) $(SIGNETFS_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+
+.PHONY: fuzzers fuzz
+fuzzers: $(FUZZERS:%=$(O)/tests/fuzz/fuzz_%)
+fuzz: ## fuzz parsers with libFuzzer, FUZZ_TIME=60 seconds each (needs clang)
+	@$(MAKE) --no-print-directory O=$(O)-fuzz CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzzers
+	@printf '%s\n' $(FUZZERS) | xargs -P $(shell nproc) -I{} sh -c 'd=$(O)-fuzz/corpus/{}; mkdir -p $$d; \
+	  if $(O)-fuzz/tests/fuzz/fuzz_{} -max_total_time=$(FUZZ_TIME) -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 \
+	  -artifact_prefix=$(O)-fuzz/crash-{}- $$d tests/fuzz/seeds/{} >$$d.log 2>&1; \
+	  then printf "ok   fuzz_{}: %s inputs\n" $$(sed -n "s/stat::number_of_executed_units: *//p" $$d.log); \
+	  else tail -40 $$d.log; printf "FAIL fuzz_{}\n"; exit 1; fi'
+
 .PHONY: objs
 objs: $(OBJECTS) ## compile only, no link (ROOMS="kms/base fs/vault" for some rooms)
 
@@ -145,7 +162,7 @@ check-valgrind: $(TESTS) ## the vault's, formats' and key cache's unit tests und
 check-layers: ## includes point down the layers, third-party headers stay at home
 	@$(PYTHON) tests/check_layers.py
 
-STYLED = $(wildcard $(addsuffix /*.[ch],$(ROOMS) tests/unit tests/support tests/bench))
+STYLED = $(wildcard $(addsuffix /*.[ch],$(ROOMS) tests/unit tests/support tests/bench tests/fuzz))
 .PHONY: check-style
 check-style: ## clang-format and cppcheck find nothing
 	@clang-format --dry-run --Werror $(STYLED)

@@ -157,9 +157,7 @@ static void print_fault(void *context, enum engine_trail_fault fault, int64_t fr
 		[TRAIL_FOREIGN] = "behind the end of the trail: not written by this KMS",
 		[TRAIL_UNCERTAIN] = "cannot be verified, since what came before it is missing",
 		[TRAIL_HEAD] = "where the trail begins and ends was changed: records may be missing at either end",
-		[TRAIL_NO_ANCHOR] =
-			"not the one that the anchor was taken of: this is another trail, or an earlier state of "
-			"this one",
+		[TRAIL_NO_ANCHOR] = "not what the anchor was taken of: another trail, or an earlier state of this one",
 	};
 
 	(void)context;
