@@ -56,11 +56,17 @@ enum err store_principal_find(struct store *store, const char *account, enum sto
 enum err store_principal_get(struct store *store, int64_t row, struct store_principal *ret)
 {
 	struct query q AUTO_QUERY = {0};
+	struct memo_key memo;
 
+	memo_key_init(store, SQL_PRINCIPAL_GET, (const void *[]){&row}, (size_t[]){sizeof(row)}, 1, &memo);
+	if (memo_get(store, &memo, ret, sizeof(*ret)))
+		return ERR_OK;
 	TRY(query_begin(store, SQL_PRINCIPAL_GET, &q));
 	query_bind_int(&q, 0, row);
 	TRY(query_one(&q));
-	return principal_read(&q, ret);
+	TRY(principal_read(&q, ret));
+	memo_put(store, &memo, ret, sizeof(*ret));
+	return ERR_OK;
 }
 
 enum err store_principal_list(struct store *store, const char *account,
