@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import SIGNETFS, Mounted, needs_fuse
-from test_posix_twin import run_twin, seeds
+from test_posix_twin import new_seed, run_twin
 
 pytestmark = needs_fuse
 STEPS = 100_000
@@ -40,9 +40,8 @@ class Limited(Mounted):
 
 
 @pytest.mark.parametrize("how", MOUNTS)
-@pytest.mark.parametrize("seed", seeds(1))
-def test_random_operations_for_long(kms_box, tmp_path, how, seed):
+def test_random_operations_for_long(kms_box, tmp_path, how):
     create, limit, options = MOUNTS[how]
     mounted = Limited(kms_box, kms_box.make_vault(*create), limit, options)
     os.mkdir(tmp_path / "plain")
-    run_twin(mounted, str(tmp_path / "plain"), seed, int(os.environ.get("SIGNETFS_STEPS", STEPS)))
+    run_twin(mounted, str(tmp_path / "plain"), new_seed(), int(os.environ.get("SIGNETFS_STEPS", STEPS)))
