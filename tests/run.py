@@ -10,8 +10,10 @@ import glob
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 UNIT_LIMIT = 900  # seconds for one program; a hang is a failure, with its name
@@ -79,8 +81,10 @@ def run_pytest(args, env, folder, options):
     if not files:
         return [0, 0, 0]
     env = dict(env, SIGNETFS=os.path.abspath(os.path.join(args.build, "signetfs")), PYTHONDONTWRITEBYTECODE="1")
-    run = subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", *options, *files],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+    # A place of this run's own: another run's pytest would close the common one to the ordinary users that tests act as.
+    base = tempfile.mkdtemp(prefix="signetfs-tests-")
+    run = subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--basetemp", f"{base}/t",
+                            *options, *files], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     last = ""
     for raw in run.stdout:
         line = raw.decode(errors="replace")
@@ -89,6 +93,10 @@ def run_pytest(args, env, folder, options):
         if re.search(r"\d+ (passed|failed|skipped|error)", line):
             last = line
     code = run.wait()
+    if code == 0:
+        shutil.rmtree(base, ignore_errors=True)
+    else:
+        print(f"what the tests left is in {base}")
 
     def count(word):
         found = re.search(r"(\d+) " + word, last)
