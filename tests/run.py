@@ -82,7 +82,7 @@ def run_pytest(args, env, folder, options):
         return [0, 0, 0]
     env = dict(env, SIGNETFS=os.path.abspath(os.path.join(args.build, "signetfs")), PYTHONDONTWRITEBYTECODE="1")
     # A place of this run's own: another run's pytest would close the common one to the ordinary users that tests act as.
-    base = tempfile.mkdtemp(prefix="signetfs-tests-")
+    base = tempfile.mkdtemp(prefix="tests-")
     run = subprocess.Popen([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--basetemp", f"{base}/t",
                             *options, *files], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
     last = ""
