@@ -124,12 +124,13 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	a->no_opendir = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
 }
 
-/* Not here, and answered ENOSYS by libfuse so that the kernel stops asking: access (default_permissions), flush, locks, copy_file_range. */
+/* Not here, and answered ENOSYS by libfuse so that the kernel stops asking: flush, locks, copy_file_range. */
 static const struct fuse_lowlevel_ops ops = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
+	.access = op_access,
 	.getattr = op_getattr,
 	.setattr = op_setattr,
 	.readlink = op_readlink,

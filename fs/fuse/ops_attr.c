@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <unistd.h>
 #include "fs/fuse/channel.h"
 
 static enum err stat_object(struct adapter *a, struct node *n, struct stat *ret)
@@ -52,6 +53,26 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		adapter_reply_attr(req, adapter_node(a, ino), &st);
 	else
 		adapter_fail(req, e);
+}
+
+/*
+ * access(2) and chdir(2) of root, in a mount that only root may enter and where the kernel leaves out owners and modes; in every other
+ * it answers for itself. Root may do anything but execute what has no x bit.
+ */
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct node *n = adapter_node(adapter_of(req), ino);
+	struct stat st;
+
+	if (!(mask & X_OK) || S_ISDIR(n->type)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	enum err e = stat_node(adapter_of(req), n, &st);
+	if (e != ERR_OK)
+		adapter_fail(req, e);
+	else
+		fuse_reply_err(req, st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH) ? 0 : EACCES);
 }
 
 /* ---- Changing ---- */

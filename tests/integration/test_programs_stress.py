@@ -13,20 +13,25 @@ STRESSORS = "access chmod dentry dir fallocate fcntl flock getdent link rename s
 
 
 @needs("stress-ng")
-def test_stress_ng(kms_box):
+@pytest.mark.parametrize("options", [[], ["-o", "default_permissions"]], ids=["as it comes", "default_permissions"])
+def test_stress_ng(kms_box, options):
     """Each verifies what it did."""
-    mounted = Mounted(kms_box, "-o", "default_permissions")
+    mounted = Mounted(kms_box, *options)
     words = [word for name in STRESSORS for word in (f"--{name}", "1", f"--{name}-ops", "20")]
     said = run("stress-ng", *words, "--verify", "--timeout", "5", "--temp-path", mounted.point)
     assert "fail:" not in said, said
 
 
 @root_only
-@pytest.mark.xfail(strict=True, reason="a mount of root's without default_permissions leaves access(2) to nobody: signetfs-mount(8)")
 def test_root_may_not_execute_what_nobody_may(mounted):
     with open(mounted.path("file"), "w"):
         os.chmod(mounted.path("file"), 0o600)
     assert not os.access(mounted.path("file"), os.X_OK)
+    assert os.access(mounted.path("file"), os.R_OK | os.W_OK) and os.access(mounted.point, os.X_OK)
+    os.chmod(mounted.path("file"), 0o001)
+    assert os.access(mounted.path("file"), os.X_OK)
+    os.chdir(mounted.point)
+    os.chdir("/")
 
 
 @needs("fio")

@@ -32,7 +32,7 @@ def failures(name, folder):
 @needs("stress-ng")
 @pytest.mark.parametrize("name", stressors())
 def test_stress_ng(kms_box, tmp_path, name):
-    mounted = Mounted(kms_box, "-o", "default_permissions")
+    mounted = Mounted(kms_box)
     plain = str(tmp_path / "plain")
     os.mkdir(plain)
     there = failures(name, mounted.point)
