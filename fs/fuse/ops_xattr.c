@@ -131,13 +131,19 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 }
 
 /* Only the administrator sees that there are "trusted." ones; the kernel asks for the capability only to read them. */
-static size_t without_trusted(char *names, size_t len)
+static int hidden(fuse_req_t req, const char *name)
+{
+	return refused(adapter_of(req), name) ||
+	       (fuse_req_ctx(req)->uid != 0 && !strncmp(name, TRUSTED, strlen(TRUSTED)));
+}
+
+static size_t without_hidden(fuse_req_t req, char *names, size_t len)
 {
 	size_t kept = 0;
 
 	for (size_t at = 0, n; at < len; at += n) {
 		n = strlen(names + at) + 1;
-		if (!strncmp(names + at, TRUSTED, strlen(TRUSTED)))
+		if (hidden(req, names + at))
 			continue;
 		memmove(names + kept, names + at, n);
 		kept += n;
@@ -151,8 +157,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	struct xattr_call call = {.out = channel_buffer(), .size = CHANNEL_MAX_IO};
 
 	enum err e = call_on_node(a, adapter_node(a, ino), list, &call);
-	if (e == ERR_OK && fuse_req_ctx(req)->uid != 0)
-		call.len = without_trusted(call.out, call.len);
+	if (e == ERR_OK)
+		call.len = without_hidden(req, call.out, call.len);
 	if (e == ERR_OK && size > 0 && call.len > size)
 		fuse_reply_err(req, ERANGE);
 	else
