@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "kms/engine/names.h"
 #include "tests/support/keystore.h"
 
 static struct engine *open_engine(struct keystore *k)
@@ -177,11 +178,11 @@ void keystore_force_state(struct keystore *k, const char *key_id, enum key_state
 {
 	struct store *store = keystore_store(k);
 	struct store_key key;
-	uint8_t id[UUID_SIZE];
+	struct key_name name;
 
-	assert_int_equal(decode_uuid(key_id, strlen(key_id), id), ERR_OK);
+	assert_int_equal(names_parse(key_id, &name), ERR_OK);
 	assert_int_equal(store_begin(store), ERR_OK);
-	assert_int_equal(store_key_find(store, KEYSTORE_REGION, id, &key), ERR_OK);
+	assert_int_equal(store_key_find(store, KEYSTORE_REGION, name.id, &key), ERR_OK);
 	key.state = state;
 	assert_int_equal(store_key_update(store, &key), ERR_OK);
 	assert_int_equal(store_commit(store), ERR_OK);
