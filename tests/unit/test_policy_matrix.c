@@ -472,7 +472,6 @@ static struct policy *parse(const struct row *row, enum policy_kind kind, const 
 /* "key=value|value;key=value" */
 static enum err lookup(void *context, const char *key, struct policy_values *ret)
 {
-	static const char *list[8];
 	const char *p = context;
 	size_t len = strlen(key);
 
@@ -483,7 +482,8 @@ static enum err lookup(void *context, const char *key, struct policy_values *ret
 	if (*p == '\0')
 		return ERR_OK;
 	ret->text = strndup(p + len + 1, strcspn(p + len + 1, ";"));
-	ret->list = list;
+	ret->owned = calloc(8, sizeof(*ret->list)); /* one lookup may be made while the values of another are in use */
+	ret->list = ret->owned;
 	for (char *v = ret->text;;) {
 		ret->list[ret->count++] = v;
 		v += strcspn(v, "|");
