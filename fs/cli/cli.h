@@ -216,5 +216,6 @@ int cli_kms_delete_access_key(int argc, char **argv);
 int cli_kms_principal(int argc, char **argv);
 int cli_kms_simulate_policy(int argc, char **argv);
 int cli_kms_audit(int argc, char **argv);
+int cli_kms_cost(int argc, char **argv);
 
 #endif

@@ -139,3 +139,26 @@ enum err store_audit_list(struct store *store, const struct store_audit_filter *
 		TRY(each(context, (const char *)text));
 	}
 }
+
+enum err store_audit_count(struct store *store, uint64_t from, uint64_t to,
+	enum err (*each)(void *context, const struct store_audit_count *n), void *context)
+{
+	struct query q AUTO_QUERY = {0};
+	int row = 1;
+
+	TRY(query_begin(store, SQL_AUDIT_COUNT, &q));
+	query_bind_time(&q, 0, from);
+	query_bind_time(&q, 1, to);
+	for (;;) {
+		struct store_audit_count n;
+
+		TRY(query_next(&q, &row));
+		if (!row)
+			return ERR_OK;
+		n = (struct store_audit_count){
+			column_text(&q, 0), column_text(&q, 1), column_text(&q, 2), (uint64_t)query_int(&q, 3)};
+		if (n.operation == NULL)
+			return ERR_NO_MEMORY;
+		TRY(each(context, &n));
+	}
+}

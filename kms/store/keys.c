@@ -4,6 +4,9 @@
 #include <string.h>
 #include "kms/store/db.h"
 
+/* Columns that key_read() takes: KEY_COLUMNS in sql.c. */
+enum { KEY_COLUMN_COUNT = 22 };
+
 static enum err key_read(struct query *q, struct store_key *ret)
 {
 	struct store_key k = {0};
@@ -255,4 +258,21 @@ enum err store_usage_get(struct store *store, int64_t key, struct store_usage *r
 	TRY(query_text(&q, 3, u.request_id, sizeof(u.request_id)));
 	*ret = u;
 	return ERR_OK;
+}
+
+enum err store_key_each_customer(struct store *store,
+	enum err (*each)(void *context, const struct store_key *key, uint32_t rotations), void *context)
+{
+	struct query q AUTO_QUERY = {0};
+	struct store_key key;
+	int row = 1;
+
+	TRY(query_begin(store, SQL_KEY_CUSTOMERS, &q));
+	for (;;) {
+		TRY(query_next(&q, &row));
+		if (!row)
+			return ERR_OK;
+		TRY(key_read(&q, &key));
+		TRY(each(context, &key, (uint32_t)query_int(&q, KEY_COLUMN_COUNT)));
+	}
 }

@@ -160,6 +160,15 @@ static const struct {
 				 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 	[SQL_AUDIT_WALK] = {0, "SELECT seq, time, account, key_arn, operation, error, record, chain FROM audit "
 			       "WHERE seq > ? ORDER BY seq LIMIT ?"},
+	[SQL_AUDIT_COUNT] = {0,
+		"SELECT operation, key_arn, CASE WHEN operation LIKE 'GenerateDataKeyPair%' THEN "
+		"json_extract(record, '$.requestParameters.keyPairSpec') END AS pair, count(*) FROM audit "
+		"WHERE time >= ? AND time < ? AND error IS NULL "
+		"AND json_extract(record, '$.eventType') = 'AwsApiCall' "
+		"AND json_extract(record, '$.eventSource') = 'kms.amazonaws.com' "
+		"GROUP BY key_arn, operation, pair ORDER BY key_arn, operation"},
+	[SQL_KEY_CUSTOMERS] = {0, "SELECT " KEY_COLUMNS ", (SELECT count(*) FROM backing_keys b WHERE b.key = keys.row "
+				  "AND b.rotation > 0) FROM keys WHERE manager = 0 ORDER BY row"},
 	[SQL_AUDIT_LAST] = {0, "SELECT ifnull(max(seq), 0) FROM audit"},
 	[SQL_AUDIT_DROP] = {2, "DELETE FROM audit WHERE seq <= ?"},
 	[SQL_AUDIT_HEAD_GET] = {0, "SELECT base_seq, base_chain, last_seq, last_chain, tag FROM audit_head"},

@@ -165,6 +165,8 @@ enum err store_key_destroy(struct store *store, int64_t row);
  */
 enum err store_shred(struct store *store);
 /** Keys of an account and region in order of creation, behind @after; at most @limit (@ret has room). */
+enum err store_key_each_customer(struct store *store,
+	enum err (*each)(void *context, const struct store_key *key, uint32_t rotations), void *context);
 enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,
 	struct store_key *ret, size_t *ret_count);
 enum key_work {
@@ -443,6 +445,14 @@ enum err store_audit_drop(struct store *store, int64_t seq);
 enum err store_audit_head_get(struct store *store, struct store_audit_head *ret);
 /** The highest number there is, 0 without records. */
 enum err store_audit_last(struct store *store, int64_t *ret);
+/** Calls that succeeded, from ≤ time < to, by key and operation. The store may be read from @each. */
+struct store_audit_count {
+	const char *operation, *key_arn; /* NULL: about no key */
+	const char *pair_spec;           /* of GenerateDataKeyPair; NULL */
+	uint64_t count;
+};
+enum err store_audit_count(struct store *store, uint64_t from, uint64_t to,
+	enum err (*each)(void *context, const struct store_audit_count *n), void *context);
 /** At most @limit records behind @after, in order. The store may not be used from @each; what it returns but ERR_OK ends the walk. */
 enum err store_audit_walk(struct store *store, int64_t after, size_t limit,
 	enum err (*each)(void *context, const struct store_audit *record), void *context, size_t *ret_count);

@@ -170,3 +170,24 @@ def test_an_agent_that_is_told_to_stop_ends_in_good_order(kms_box, how):
     assert control.recv(2048) == b"\0\0\0\0"
     process.send_signal(how)
     assert process.wait(LIMIT) == 0
+
+
+def test_a_month_is_priced_by_key_and_operation(kms_box):
+    kms_box.run("kms", "create-key")
+    kms_box.run("kms", "list-keys")
+    kms_box.run("kms", "list-keys")
+    with sqlite3.connect(kms_box.keystore) as db:
+        key, created = db.execute("SELECT lower(hex(id)), created FROM keys").fetchone()
+        # All that was in a month that is over: the key was there for half of it.
+        start, end = 1759276800 * 10**9, 1761955200 * 10**9  # October 2025
+        db.execute("UPDATE keys SET created = ?", ((start + end) // 2,))
+        db.execute("UPDATE audit SET time = ?", (end - 1,))
+    key = f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}"
+    lines = [line.split() for line in kms_box.run("kms", "cost", "--month", "2025-10").stdout.splitlines()]
+    assert lines[0] == ["Key", "Operation", "Requests", "USD"]
+    assert [key, "key", "0.5000"] in lines
+    assert [key, "CreateKey", "1", "0.0000"] in lines
+    assert ["-", "ListKeys", "2", "0.0000"] in lines
+    assert " ".join(lines[-1]) == "1 keys, 3 requests, 0.0000 USD for free requests taken off: 0.5000 USD"
+    assert kms_box.run("kms", "cost", "--month", "2025-09").stdout.splitlines()[-1].startswith("0 keys, 0 requests")
+    kms_box.run("kms", "cost", "--month", "october", code=2)

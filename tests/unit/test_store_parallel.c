@@ -18,7 +18,7 @@
 
 /* Several engines on one file at once: threads, processes, and processes that are killed. */
 
-enum { THREADS = 4, CALLS = 25, KILLS = 30 };
+enum { THREADS = 4, CALLS = 25, KILLS = 100 };
 
 static enum err call(struct engine *engine, const struct engine_caller *caller, const char *operation,
 	const char *member, const char *value, const char *member2, const char *value2)
