@@ -47,6 +47,7 @@ static const struct {
 	{"async", IGNORE, 0},
 	{"atime", IGNORE, 0},
 	{"relatime", IGNORE, 0},
+	{"strictatime", IGNORE, 0},
 	{"diratime", IGNORE, 0},
 	{"nodiratime", IGNORE, 0},
 	{"auto", IGNORE, 0},

@@ -271,6 +271,26 @@ def test_atime_follows_the_vaults_file_system(here, shared):
     assert os.stat("x").st_atime_ns == now - 3 * S, "read since it was written: stays for a day"
 
 
+def test_options_of_atime_are_taken_and_change_nothing(kms_box):
+    """The vault's file system decides: read since it was written, the time stays, strictatime or not; written since, it moves."""
+    vault = kms_box.make_vault()
+    moved = {}
+    for option in ("strictatime", "noatime", "relatime", "nodiratime"):
+        m = Mounted(kms_box, "-o", option, vault=vault, point=kms_box.mount(vault, "-o", option))
+        now = time.time_ns()
+        seen = []
+        for name, atime in (("read", now - 3 * S), ("written", now - 5 * S)):
+            make(m.path(name))
+            os.utime(m.path(name), ns=(atime, now - 4 * S))
+            with_fd(m.path(name), os.O_RDONLY, lambda fd: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED))
+            with open(m.path(name), "rb") as f:
+                f.read()
+            seen.append(os.stat(m.path(name)).st_atime_ns != atime)
+        moved[option] = seen
+        kms_box.umount(m.point)
+    assert len({tuple(v) for v in moved.values()}) == 1, moved
+
+
 # ---- Owners and modes ----
 
 # owner, mode, who, chown to, errno, mode afterwards
