@@ -381,7 +381,7 @@ void handle_dispose_list(struct handle_cache *c, struct node *gone)
 	while (gone) {
 		struct node *next = gone->chain;
 		handle_dispose(c, gone);
-		node_free(gone);
+		node_free(c->nodes, gone);
 		gone = next;
 	}
 }

@@ -140,11 +140,18 @@ void nodes_detach_name(struct node_table *t, struct name *m)
 	t->names--;
 }
 
-struct name *nodes_new_name(const char *text, size_t len)
+static size_t name_size(size_t len)
 {
-	struct name *m = malloc(offsetof(struct name, text) + len);
-
+	_Static_assert(
+		offsetof(struct name, text) + 255 <= POOL_LARGEST && sizeof(struct node) <= POOL_LARGEST, "they fit");
 	assert(len > 0 && len <= 255);
+	return offsetof(struct name, text) + len;
+}
+
+struct name *nodes_new_name(struct node_table *t, const char *text, size_t len)
+{
+	struct name *m = pool_take(&t->pool, name_size(len));
+
 	if (m) {
 		m->len = (uint8_t)len;
 		memcpy(m->text, text, len);
@@ -152,11 +159,17 @@ struct name *nodes_new_name(const char *text, size_t len)
 	return m;
 }
 
-static struct node *new_node(const struct stat *st)
+void nodes_free_name(struct node_table *t, struct name *m)
 {
-	struct node *n = calloc(1, sizeof *n);
+	pool_give(&t->pool, m, name_size(m->len));
+}
+
+static struct node *new_node(struct node_table *t, const struct stat *st)
+{
+	struct node *n = pool_take(&t->pool, sizeof *n);
 
 	if (n) {
+		memset(n, 0, sizeof *n);
 		n->dev = (uint32_t)st->st_dev;
 		n->ino = st->st_ino;
 		n->type = (uint16_t)(st->st_mode & S_IFMT);
@@ -188,11 +201,12 @@ struct node_table *node_table_new(const struct stat *root)
 	t->inode_buckets = t->name_buckets = BUCKETS_MIN;
 	t->by_inode = calloc(BUCKETS_MIN, sizeof(struct node *));
 	t->by_name = calloc(BUCKETS_MIN, sizeof(struct name *));
-	t->root = new_node(root);
+	t->root = new_node(t, root);
 	if (!t->by_inode || !t->by_name || !t->root) {
 		free(t->by_inode);
 		free(t->by_name);
-		free(t->root);
+		pool_give(&t->pool, t->root, sizeof *t->root);
+		pool_end(&t->pool);
 		free(t);
 		return NULL;
 	}
@@ -211,13 +225,14 @@ void node_table_free(struct node_table *t, void (*dispose)(void *context, struct
 			next = n->chain;
 			for (struct name *m = n->names, *other; m; m = other) {
 				other = m->other;
-				free(m);
+				nodes_free_name(t, m);
 			}
-			free(n);
+			pool_give(&t->pool, n, sizeof *n);
 		}
 	}
 	free(t->by_inode);
 	free(t->by_name);
+	pool_end(&t->pool);
 	pthread_rwlock_destroy(&t->names_lock);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -273,7 +288,7 @@ static int note_name(struct node_table *t, struct node *parent, const char *text
 		nodes_move_name(t, m, n);
 		return 1;
 	}
-	m = nodes_new_name(text, len);
+	m = nodes_new_name(t, text, len);
 	if (!m)
 		return 0;
 	nodes_attach_name(t, m, parent, n);
@@ -291,9 +306,9 @@ static struct node *enter_locked(
 		n->lookups++;
 		return n;
 	}
-	n = new_node(st);
+	n = new_node(t, st);
 	if (!n || !note_name(t, parent, text, len, n)) {
-		free(n);
+		pool_give(&t->pool, n, sizeof *n);
 		return NULL;
 	}
 	n->lookups = 1;
@@ -311,14 +326,13 @@ struct node *node_enter(struct node_table *t, struct node *parent, const char *t
 
 struct node *node_enter_unnamed(struct node_table *t, const struct stat *st)
 {
-	struct node *n = new_node(st);
-
-	if (!n)
-		return NULL;
-	n->lookups = 1;
 	pthread_mutex_lock(&t->lock);
-	assert(!*nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino));
-	insert_node(t, n);
+	struct node *n = new_node(t, st);
+	if (n) {
+		n->lookups = 1;
+		assert(!*nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino));
+		insert_node(t, n);
+	}
 	pthread_mutex_unlock(&t->lock);
 	return n;
 }
@@ -340,7 +354,7 @@ struct node *nodes_drop_unneeded(struct node_table *t, struct node *n, struct no
 				gone = nodes_drop_unneeded(t, parent, gone);
 			parent = m->parent;
 			nodes_detach_name(t, m);
-			free(m);
+			nodes_free_name(t, m);
 		}
 		n->chain = gone;
 		gone = n;
@@ -359,8 +373,10 @@ struct node *node_forget(struct node_table *t, struct node *n, uint64_t count)
 	return gone;
 }
 
-void node_free(struct node *n)
+void node_free(struct node_table *t, struct node *n)
 {
 	assert(!n->names && n->handles.pin < 0 && !n->handles.dir && !n->handles.listing);
-	free(n);
+	pthread_mutex_lock(&t->lock);
+	pool_give(&t->pool, n, sizeof *n);
+	pthread_mutex_unlock(&t->lock);
 }

@@ -106,7 +106,7 @@ struct node *node_enter_unnamed(struct node_table *t, const struct stat *st);
  * kept); they are returned as a list chained by `chain`: dispose of their handles, then node_free() each.
  */
 struct node *node_forget(struct node_table *t, struct node *n, uint64_t count);
-void node_free(struct node *n);
+void node_free(struct node_table *t, struct node *n);
 
 /** The node known as @parent/@text, or NULL. With the names lock held. */
 struct node *node_find(struct node_table *t, const struct node *parent, const char *text, size_t len);
@@ -128,8 +128,8 @@ struct node *node_unname(struct node_table *t, struct node *parent, const char *
  * dispose of. ERR_NO_MEMORY is impossible to undo, so the caller reserves first: node_rename_reserve().
  * With the names lock held exclusively.
  */
-struct name *node_rename_reserve(const char *text, size_t len);
-void node_rename_drop(struct name *reserved);
+struct name *node_rename_reserve(struct node_table *t, const char *text, size_t len);
+void node_rename_drop(struct node_table *t, struct name *reserved);
 struct node *node_rename(struct node_table *t, struct node *from, const char *from_text, size_t from_len,
 	struct node *to, struct name *reserved);
 

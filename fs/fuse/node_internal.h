@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include "fs/fuse/node.h"
+#include "fs/fuse/pool.h"
 
 struct node_table {
 	pthread_rwlock_t names_lock;
@@ -16,6 +17,7 @@ struct node_table {
 	uint32_t generation; /* of the node made last */
 	struct name **by_name;
 	size_t name_buckets, names;
+	struct pool pool; /* nodes and names */
 };
 
 /* All with t->lock held. */
@@ -23,7 +25,8 @@ struct node_table {
 /* Where the entry is, or would be chained. */
 struct node **nodes_inode_slot(struct node_table *t, uint64_t dev, uint64_t ino);
 struct name **nodes_name_slot(struct node_table *t, const struct node *parent, const char *text, size_t len);
-struct name *nodes_new_name(const char *text, size_t len);
+struct name *nodes_new_name(struct node_table *t, const char *text, size_t len);
+void nodes_free_name(struct node_table *t, struct name *m);
 /* Tie a name to its parent, its node and the table; and undo that. */
 void nodes_attach_name(struct node_table *t, struct name *m, struct node *parent, struct node *n);
 void nodes_detach_name(struct node_table *t, struct name *m);

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include <stdlib.h>
-
 struct node *node_find(struct node_table *t, const struct node *parent, const char *text, size_t len)
 {
 	pthread_mutex_lock(&t->lock);
@@ -35,7 +33,7 @@ static struct node *unname_locked(struct node_table *t, struct name *m)
 	struct node *parent = m->parent, *n = m->node;
 
 	nodes_detach_name(t, m);
-	free(m);
+	nodes_free_name(t, m);
 	parent->children++; /* the walk up from the node must not meet the parent before its own turn */
 	struct node *gone = nodes_drop_unneeded(t, n, NULL);
 	parent->children--;
@@ -54,14 +52,19 @@ struct node *node_unname(struct node_table *t, struct node *parent, const char *
 	return gone;
 }
 
-struct name *node_rename_reserve(const char *text, size_t len)
+struct name *node_rename_reserve(struct node_table *t, const char *text, size_t len)
 {
-	return nodes_new_name(text, len);
+	pthread_mutex_lock(&t->lock);
+	struct name *m = nodes_new_name(t, text, len);
+	pthread_mutex_unlock(&t->lock);
+	return m;
 }
 
-void node_rename_drop(struct name *reserved)
+void node_rename_drop(struct node_table *t, struct name *reserved)
 {
-	free(reserved);
+	pthread_mutex_lock(&t->lock);
+	nodes_free_name(t, reserved);
+	pthread_mutex_unlock(&t->lock);
 }
 
 struct node *node_rename(struct node_table *t, struct node *from, const char *from_text, size_t from_len,
@@ -75,7 +78,7 @@ struct node *node_rename(struct node_table *t, struct node *from, const char *fr
 
 	/* Two names of one file: rename(2) does nothing, and both stay. */
 	if (!source || (target && target->node == source->node)) {
-		free(reserved);
+		nodes_free_name(t, reserved);
 	} else {
 		struct node *n = source->node;
 
@@ -83,14 +86,14 @@ struct node *node_rename(struct node_table *t, struct node *from, const char *fr
 		if (target) {
 			struct node *victim = target->node;
 			nodes_detach_name(t, target);
-			free(target);
+			nodes_free_name(t, target);
 			nodes_attach_name(t, reserved, to, n);
 			gone = nodes_drop_unneeded(t, victim, gone);
 		} else {
 			nodes_attach_name(t, reserved, to, n);
 		}
 		nodes_detach_name(t, source);
-		free(source);
+		nodes_free_name(t, source);
 		gone = nodes_drop_unneeded(t, from, gone);
 	}
 	pthread_mutex_unlock(&t->lock);

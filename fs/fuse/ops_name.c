@@ -139,7 +139,7 @@ struct renaming {
 static enum err rename_replacing(struct adapter *a, const struct renaming *r, struct node **ret_gone)
 {
 	struct node *victim = node_find(a->nodes, r->to_parent, r->to.name, r->to.len);
-	struct name *reserved = node_rename_reserve(r->to.name, r->to.len);
+	struct name *reserved = node_rename_reserve(a->nodes, r->to.name, r->to.len);
 	int keep = victim && node_is_last_name(a->nodes, victim);
 
 	if (!reserved)
@@ -151,7 +151,7 @@ static enum err rename_replacing(struct adapter *a, const struct renaming *r, st
 			handle_unkeep(a->handles, victim);
 	}
 	if (e != ERR_OK) {
-		node_rename_drop(reserved);
+		node_rename_drop(a->nodes, reserved);
 		return e;
 	}
 	*ret_gone = node_rename(a->nodes, r->from_parent, r->from.name, r->from.len, r->to_parent, reserved);

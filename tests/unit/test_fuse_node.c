@@ -29,13 +29,13 @@ static struct node *enter(struct node_table *t, struct node *parent, const char 
 	return n;
 }
 
-static size_t free_list(struct node *gone)
+static size_t free_list(struct node_table *t, struct node *gone)
 {
 	size_t count = 0;
 
 	for (struct node *next; gone; gone = next, count++) {
 		next = gone->chain;
-		node_free(gone);
+		node_free(t, gone);
 	}
 	return count;
 }
@@ -43,7 +43,7 @@ static size_t free_list(struct node *gone)
 /* Returns how many nodes went. */
 static size_t forget(struct node_table *t, struct node *n, uint64_t count)
 {
-	size_t gone = free_list(node_forget(t, n, count));
+	size_t gone = free_list(t, node_forget(t, n, count));
 
 	node_table_check(t);
 	return gone;
@@ -119,13 +119,13 @@ static void test_links_are_names_of_one_node(void **state)
 	assert_true(node_is_last_name(t, f));
 	assert_ptr_equal(enter(t, d, "two", 11, S_IFREG), f);
 	assert_false(node_is_last_name(t, f));
-	assert_int_equal(free_list(node_unname(t, root, "one", 3)), 0);
+	assert_int_equal(free_list(t, node_unname(t, root, "one", 3)), 0);
 	node_table_check(t);
 	assert_true(node_is_last_name(t, f));
 	const struct name *left = node_name(t, f);
 	assert_ptr_equal(left->parent, d);
 	assert_memory_equal(left->text, "two", 3);
-	assert_int_equal(free_list(node_unname(t, d, "two", 3)), 0);
+	assert_int_equal(free_list(t, node_unname(t, d, "two", 3)), 0);
 	node_table_check(t);
 	assert_null(node_name(t, f));
 	assert_false(node_is_last_name(t, f));
@@ -144,7 +144,7 @@ static void test_unnaming_lets_parents_go(void **state)
 
 	(void)state;
 	forget(t, d, 1);
-	assert_int_equal(free_list(node_unname(t, d, "f", 1)), 1);
+	assert_int_equal(free_list(t, node_unname(t, d, "f", 1)), 1);
 	node_table_check(t);
 	assert_int_equal(node_count(t), 2);
 	assert_int_equal(forget(t, f, 1), 1);
@@ -156,10 +156,10 @@ static void test_unnaming_lets_parents_go(void **state)
 static void rename_to(
 	struct node_table *t, struct node *from, const char *old, struct node *to, const char *new, size_t gone)
 {
-	struct name *reserved = node_rename_reserve(new, strlen(new));
+	struct name *reserved = node_rename_reserve(t, new, strlen(new));
 
 	assert_non_null(reserved);
-	assert_int_equal(free_list(node_rename(t, from, old, strlen(old), to, reserved)), gone);
+	assert_int_equal(free_list(t, node_rename(t, from, old, strlen(old), to, reserved)), gone);
 	node_table_check(t);
 }
 
@@ -267,7 +267,7 @@ static void model_forget(struct model *m, ino_t ino)
 		return;
 	uint64_t count = 1 + vault_fixture_below(&m->random, m->lookups[ino]);
 	m->lookups[ino] -= count;
-	size_t gone = free_list(node_forget(m->t, m->known[ino], count));
+	size_t gone = free_list(m->t, node_forget(m->t, m->known[ino], count));
 	assert_int_equal(gone, m->lookups[ino] == 0);
 	if (!m->lookups[ino])
 		m->known[ino] = NULL;
@@ -284,8 +284,9 @@ static void model_rename(struct model *m, size_t d, size_t i, size_t to_d, size_
 		return;
 	name_of(i, from);
 	name_of(to_i, to);
-	struct name *reserved = node_rename_reserve(to, strlen(to));
-	assert_int_equal(free_list(node_rename(m->t, m->dirs[d], from, strlen(from), m->dirs[to_d], reserved)), 0);
+	struct name *reserved = node_rename_reserve(m->t, to, strlen(to));
+	assert_int_equal(
+		free_list(m->t, node_rename(m->t, m->dirs[d], from, strlen(from), m->dirs[to_d], reserved)), 0);
 	if (m->tree[to_d][to_i] == m->tree[d][i])
 		return;
 	m->tree[to_d][to_i] = m->tree[d][i];
@@ -308,7 +309,7 @@ static void model_step(struct model *m)
 	case 1:
 		model_lookup(m, d, i);
 		if (m->tree[d][i])
-			free_list(node_unname(m->t, m->dirs[d], name, strlen(name)));
+			free_list(m->t, node_unname(m->t, m->dirs[d], name, strlen(name)));
 		m->tree[d][i] = 0;
 		break;
 	case 2:
@@ -368,7 +369,7 @@ static void test_against_a_model(void **state)
 			model_forget(&m, ino);
 	assert_int_equal(node_count(m.t), DIRS);
 	for (size_t d = 1; d < DIRS; d++)
-		free_list(node_forget(m.t, m.dirs[d], 1));
+		free_list(m.t, node_forget(m.t, m.dirs[d], 1));
 	assert_int_equal(node_count(m.t), 1);
 	end(m.t);
 }
@@ -391,7 +392,7 @@ static void test_many(void **state)
 	for (size_t i = 0; i < MANY; i++) {
 		int len = snprintf(name, sizeof name, "%zu", i);
 		assert_ptr_equal(node_find(t, node_root(t), name, (size_t)len), nodes[i]);
-		assert_int_equal(free_list(node_forget(t, nodes[i], 1)), 1);
+		assert_int_equal(free_list(t, node_forget(t, nodes[i], 1)), 1);
 	}
 	assert_int_equal(node_count(t), 1);
 	free(nodes);
