@@ -16,6 +16,11 @@ LIMIT = 120  # seconds for one command
 SOAK_SECONDS = int(os.environ.get("SIGNETFS_SOAK_SECONDS", "120"))  # how long a soak test goes on that has no end of its own
 
 
+def soak_rounds(usual):
+    """$SIGNETFS_ROUNDS in place of @usual: a soak test of so many rounds, tried out in short."""
+    return int(os.environ.get("SIGNETFS_ROUNDS", usual))
+
+
 def is_sanitized():
     """Sanitizers use memory of their own and lock none of it."""
     with open(SIGNETFS, "rb") as f:
