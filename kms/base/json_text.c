@@ -56,11 +56,10 @@ static void put_escaped(struct out *o, unsigned char c)
 	static const char plain[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
 	const char *at = strchr(plain, c);
 	char text[8];
+	int len = c && at ? snprintf(text, sizeof(text), "\\%c", names[at - plain])
+			  : snprintf(text, sizeof(text), "\\u%04X", c);
 
-	if (c && at)
-		put(o, text, (size_t)snprintf(text, sizeof(text), "\\%c", names[at - plain]));
-	else
-		put(o, text, (size_t)snprintf(text, sizeof(text), "\\u%04X", c));
+	put(o, text, (size_t)len);
 }
 
 static void put_string(struct out *o, const char *s, size_t len)
