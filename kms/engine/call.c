@@ -17,21 +17,35 @@
 
 /* ---- What handlers use ---- */
 
+static int is_known(const struct member *m, const char *name)
+{
+	while (m->name != NULL && strcmp(m->name, name) != 0)
+		m++;
+	return m->name != NULL;
+}
+
+const json_t *call_member(const struct call *call, const char *name)
+{
+	const json_t *value = json_object_get(call->request, name);
+
+	return value == NULL || call->members == NULL || is_known(call->members, name) ? value : NULL;
+}
+
 const char *call_string(const struct call *call, const char *member)
 {
-	return json_string_value(json_object_get(call->request, member));
+	return json_string_value(call_member(call, member));
 }
 
 int64_t call_integer(const struct call *call, const char *member, int64_t fallback)
 {
-	const json_t *value = json_object_get(call->request, member);
+	const json_t *value = call_member(call, member);
 
 	return json_is_integer(value) ? json_integer_value(value) : fallback;
 }
 
 int call_true(const struct call *call, const char *member)
 {
-	return json_is_true(json_object_get(call->request, member));
+	return json_is_true(call_member(call, member));
 }
 
 void call_touch(struct call *call, const struct store_key *key)
@@ -226,10 +240,13 @@ static struct engine_caller fit_for_record(const struct engine_caller *caller)
 
 static struct call call_of(struct engine *engine, const struct engine_caller *caller, const char *operation)
 {
+	const struct operation *op = operations_find(operation);
+
 	return (struct call){.engine = engine,
 		.caller = caller,
 		.region = caller->region[0] != '\0' ? caller->region : engine->region,
-		.op = operations_find(operation),
+		.op = op,
+		.members = op != NULL ? op->members : NULL,
 		.operation = operation,
 		.now = engine->clock->wall(engine->clock),
 		.generation = store_generation(engine->store)};

@@ -232,15 +232,14 @@ static enum err of_request(const struct condition_scope *s, const char *key, str
 		const char *action = request_keys[i].action;
 
 		if (strcasecmp(request_keys[i].name, key) == 0 && (action == NULL || strcmp(action, s->action) == 0))
-			return of_member(json_object_get(s->call->request, request_keys[i].member),
-				request_keys[i].fallback, ret);
+			return of_member(call_member(s->call, request_keys[i].member), request_keys[i].fallback, ret);
 	}
 	return ERR_OK;
 }
 
 static enum err constraint_type(const struct condition_scope *s, struct policy_values *ret)
 {
-	const json_t *constraints = json_object_get(s->call->request, "Constraints");
+	const json_t *constraints = call_member(s->call, "Constraints");
 
 	if (strcmp(s->action, "CreateGrant") != 0)
 		return ERR_OK;
@@ -254,7 +253,7 @@ static enum err constraint_type(const struct condition_scope *s, struct policy_v
 
 static enum err request_tag(const struct condition_scope *s, const char *name, struct policy_values *ret)
 {
-	const json_t *tags = json_object_get(s->call->request, "Tags"), *tag;
+	const json_t *tags = call_member(s->call, "Tags"), *tag;
 	size_t i;
 
 	json_array_foreach ((json_t *)tags, i, tag) {
@@ -268,11 +267,11 @@ static enum err request_tag(const struct condition_scope *s, const char *name, s
 
 static enum err tag_keys(const struct condition_scope *s, struct policy_values *ret)
 {
-	const json_t *tags = json_object_get(s->call->request, "Tags"), *tag;
+	const json_t *tags = call_member(s->call, "Tags"), *tag;
 	size_t i;
 
 	if (tags == NULL)
-		return give_strings(ret, json_object_get(s->call->request, "TagKeys"));
+		return give_strings(ret, call_member(s->call, "TagKeys"));
 	TRY(room_for(ret, json_array_size(tags)));
 	json_array_foreach ((json_t *)tags, i, tag) {
 		if (json_is_string(json_object_get(tag, "TagKey")))
@@ -285,14 +284,14 @@ static enum err tag_keys(const struct condition_scope *s, struct policy_values *
 
 const json_t *condition_keys_context(const struct call *call, const char *action)
 {
-	const json_t *constraints = json_object_get(call->request, "Constraints"), *context;
+	const json_t *constraints = call_member(call, "Constraints"), *context;
 
 	if (strcmp(action, "ReEncryptFrom") == 0)
-		return json_object_get(call->request, "SourceEncryptionContext");
+		return call_member(call, "SourceEncryptionContext");
 	if (strcmp(action, "ReEncryptTo") == 0)
-		return json_object_get(call->request, "DestinationEncryptionContext");
+		return call_member(call, "DestinationEncryptionContext");
 	if (strcmp(action, "CreateGrant") != 0)
-		return json_object_get(call->request, "EncryptionContext");
+		return call_member(call, "EncryptionContext");
 	context = json_object_get(constraints, "EncryptionContextEquals");
 	return context != NULL ? context : json_object_get(constraints, "EncryptionContextSubset");
 }

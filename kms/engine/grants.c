@@ -144,7 +144,7 @@ enum err grant_token_read(struct engine *engine, const char *text, uint8_t ret[S
 
 enum err grants_check_tokens(const struct call *call)
 {
-	const json_t *tokens = json_object_get(call->request, "GrantTokens"), *token;
+	const json_t *tokens = call_member(call, "GrantTokens"), *token;
 	uint8_t id[STORE_GRANT_ID_SIZE];
 	size_t i;
 
@@ -165,7 +165,7 @@ struct search {
 
 static int has_token(const struct call *call, const struct store_grant *g)
 {
-	const json_t *tokens = json_object_get(call->request, "GrantTokens"), *token;
+	const json_t *tokens = call_member(call, "GrantTokens"), *token;
 	uint8_t id[STORE_GRANT_ID_SIZE];
 	size_t i;
 
@@ -208,8 +208,8 @@ static int context_fits(const struct search *s, const struct store_grant *g, con
 /* Who may make grants by a grant hands on no more than it gives: no other operations, no weaker constraint. */
 static int is_narrower(const struct search *s, const struct store_grant *g, const json_t *wanted)
 {
-	const json_t *list = json_object_get(s->call->request, "Operations"), *item;
-	const json_t *constraints = json_object_get(s->call->request, "Constraints");
+	const json_t *list = call_member(s->call, "Operations"), *item;
+	const json_t *constraints = call_member(s->call, "Constraints");
 	const json_t *equals = json_object_get(constraints, "EncryptionContextEquals");
 	size_t i;
 

@@ -52,6 +52,7 @@ struct engine {
 };
 
 struct operation;
+struct member;
 
 enum { CALL_RESOURCES_MAX = 2 };
 
@@ -63,6 +64,7 @@ struct call {
 	const struct operation *op; /* NULL while unknown */
 	const char *operation;
 	const json_t *request;
+	const struct member *members; /* what the operation has of @request: only that is validated. NULL: all of it */
 	uint64_t now;
 	uint64_t generation; /* of the keystore, before anything was looked up */
 	const char *request_id;
@@ -80,6 +82,11 @@ struct call {
 	char resource[CALL_RESOURCES_MAX][ENGINE_ARN_SIZE]; /* key ARNs, for the audit record */
 };
 
+/**
+ * A member of the request, or NULL. One that the operation does not have is as if not there: nobody checked it, and a caller could
+ * add it to meet a condition.
+ */
+const json_t *call_member(const struct call *call, const char *name);
 /** The string member, or NULL. */
 const char *call_string(const struct call *call, const char *member);
 /** The integer member, or @fallback. */

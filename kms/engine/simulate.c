@@ -58,11 +58,16 @@ static enum err describe(struct engine *engine, const char *who, struct engine_c
 
 /* ---- What ---- */
 
-static enum err read_action(const char *text, const char **ret)
+static enum err read_action(const char *text, struct call *call, const char **ret)
 {
+	const struct operation *op;
+
 	*ret = names_starts_with(text, "kms:") ? text + 4 : text;
-	if (operations_find(*ret) == NULL && strcmp(*ret, "ReEncryptFrom") != 0 && strcmp(*ret, "ReEncryptTo") != 0)
+	op = strcmp(*ret, "ReEncryptFrom") == 0 || strcmp(*ret, "ReEncryptTo") == 0 ? operations_find("ReEncrypt")
+										    : operations_find(*ret);
+	if (op == NULL)
 		return err_fail(ERR_USAGE, "%.64s is no action of KMS", text);
+	call->members = op->members;
 	return ERR_OK;
 }
 
@@ -120,7 +125,7 @@ enum err engine_simulate(struct engine *engine, const struct engine_simulation *
 
 	TRY(describe(engine, what->principal, &who));
 	snprintf(who.source_ip, sizeof(who.source_ip), "%s", what->source_ip != NULL ? what->source_ip : "local");
-	TRY(read_action(what->action, &question.action));
+	TRY(read_action(what->action, &call, &question.action));
 	if (what->key != NULL) {
 		TRY(resolve_key(&call, what->key, &call.key));
 		call.has_key = 1;

@@ -140,6 +140,19 @@ static void long_values_leave_room_for_the_reason(void **state)
 	json_decref(request);
 }
 
+/* A member that the model of the operation does not have is checked by nobody, so nobody may look at it. */
+static void members_of_other_operations(void **state)
+{
+	struct keystore *k = *state;
+	char id[64], arn[ENGINE_ARN_SIZE];
+
+	keystore_new_key(k, id, arn);
+	keystore_do(k, "ListKeys", "{'GrantTokens':[1]}");
+	keystore_do(k, "DisableKey", "{'KeyId':'%s','GrantTokens':[null,{}],'Tags':[7],'EncryptionContext':5}", id);
+	keystore_fails(k, ERR_KMS_SERIALIZATION, "NUMBER_VALUE can not be converted to a String", "DescribeKey",
+		"{'KeyId':'%s','GrantTokens':[1]}", id);
+}
+
 static void no_request_at_all(void **state)
 {
 	struct keystore *k = *state;
@@ -157,6 +170,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_requests, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(
 			long_values_leave_room_for_the_reason, keystore_setup, keystore_teardown),
+		cmocka_unit_test_setup_teardown(members_of_other_operations, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(no_request_at_all, keystore_setup, keystore_teardown),
 	};
 

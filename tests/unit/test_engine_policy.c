@@ -195,6 +195,18 @@ static const struct {
 		"{'KeyId':'%s','GranteePrincipal':'" ROOT "','Operations':['Decrypt']}", 0},
 	{"kms:*", "'Bool':{'kms:BypassPolicyLockoutSafetyCheck':'false'}", "DescribeKey", "{'KeyId':'%s'}", 0},
 	{"kms:*", "'StringLike':{'aws:userid':'AIDA*'}", "DescribeKey", "{'KeyId':'%s'}", 1},
+	/* What the operation does not have is as if not there: nobody meets a condition by adding a member to the request. */
+	{"kms:*", "'StringEquals':{'kms:EncryptionContext:for':'ada'}", "ScheduleKeyDeletion",
+		"{'KeyId':'%s','EncryptionContext':{'for':'ada'}}", 0},
+	{"kms:*", "'StringEquals':{'kms:EncryptionContextKeys':'for'}", "DescribeKey",
+		"{'KeyId':'%s','EncryptionContext':{'for':'ada'}}", 0},
+	{"kms:*", "'StringEquals':{'kms:SigningAlgorithm':'ED25519'}", "DescribeKey",
+		"{'KeyId':'%s','SigningAlgorithm':'ED25519'}", 0},
+	{"kms:*", "'StringEquals':{'aws:RequestTag/Team':'storage'}", "DisableKey",
+		"{'KeyId':'%s','Tags':[{'TagKey':'Team','TagValue':'storage'}]}", 0},
+	{"kms:*", "'StringEquals':{'aws:RequestTag/Team':'storage'}", "TagResource",
+		"{'KeyId':'%s','Tags':[{'TagKey':'Team','TagValue':'storage'}]}", 1},
+	{"kms:*", "'StringEquals':{'aws:TagKeys':'Team'}", "DisableKey", "{'KeyId':'%s','TagKeys':['Team']}", 0},
 };
 
 static void condition_keys_of_real_calls(void **state)
