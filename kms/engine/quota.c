@@ -163,9 +163,9 @@ static enum err take_word(const char *word, size_t len, uint32_t rate[CLASSES])
 
 	if (class < 0 || end != word + len || value < 1 || value > RATE_MAX)
 		return err_fail(ERR_CONFIG,
-			"quotas: '%.*s' is no CLASS=RATE with a class that signetfs kms quotas shows and 1 to %d "
-			"requests a "
-			"second",
+			"quotas: '%.*s' is no CLASS=RATE: classes are operations and those that signetfs.ini(5) names, "
+			"rates 1 "
+			"to %d requests a second",
 			(int)len, word, RATE_MAX);
 	rate[class] = (uint32_t)value;
 	return ERR_OK;
