@@ -8,7 +8,7 @@ from conftest import needs_fuse
 from test_mount_limits import MiB, limited, write_sparsely
 
 pytestmark = [needs_fuse]
-FILES, PER_DIRECTORY = 1_000_000, 100
+FILES, PER_DIRECTORY = int(os.environ.get("SIGNETFS_FILES", 1_000_000)), 100
 
 
 def name_of(top, i):
