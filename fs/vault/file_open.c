@@ -169,6 +169,7 @@ enum err vault_file_create(
 		file_free(f);
 		return e;
 	}
+	file_times_set(f, &ret_stat->st_mtim);
 	*ret = f;
 	return ERR_OK;
 }
