@@ -90,13 +90,19 @@ struct node **nodes_inode_slot(struct node_table *t, uint64_t dev, uint64_t ino)
 	return slot;
 }
 
+static void chain_node(struct node_table *t, struct node *n)
+{
+	struct node **slot = &t->by_inode[inode_hash(n->dev, n->ino) & (t->inode_buckets - 1)];
+
+	n->chain = *slot;
+	*slot = n;
+}
+
 static void insert_node(struct node_table *t, struct node *n)
 {
 	if (t->nodes >= LOAD * t->inode_buckets)
 		grow_inodes(t);
-	struct node **slot = &t->by_inode[inode_hash(n->dev, n->ino) & (t->inode_buckets - 1)];
-	n->chain = *slot;
-	*slot = n;
+	chain_node(t, n);
 	t->nodes++;
 	n->generation = t->generation++;
 }
@@ -295,24 +301,30 @@ static int note_name(struct node_table *t, struct node *parent, const char *text
 	return 1;
 }
 
-static struct node *enter_locked(
+static struct node *enter_new(
 	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
 {
-	struct node *n = *nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino);
+	struct node *n = new_node(t, st);
 
-	if (n) {
-		if (!note_name(t, parent, text, len, n))
-			return NULL;
-		n->lookups++;
-		return n;
-	}
-	n = new_node(t, st);
-	if (!n || !note_name(t, parent, text, len, n)) {
+	if (!n || (text && !note_name(t, parent, text, len, n))) {
 		pool_give(&t->pool, n, sizeof *n);
 		return NULL;
 	}
 	n->lookups = 1;
 	insert_node(t, n);
+	return n;
+}
+
+static struct node *enter_locked(
+	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
+{
+	struct node *n = *nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino);
+
+	if (!n)
+		return enter_new(t, parent, text, len, st);
+	if (!note_name(t, parent, text, len, n))
+		return NULL;
+	n->lookups++;
 	return n;
 }
 
@@ -324,15 +336,25 @@ struct node *node_enter(struct node_table *t, struct node *parent, const char *t
 	return n;
 }
 
-struct node *node_enter_unnamed(struct node_table *t, const struct stat *st)
+/* Under a number that no file has, so that nothing but its address and its names leads to it. */
+static void retire(struct node_table *t, struct node **slot)
+{
+	struct node *n = *slot;
+
+	*slot = n->chain;
+	n->dev = 0;
+	n->ino = t->retired++;
+	chain_node(t, n);
+}
+
+struct node *node_enter_made(
+	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
 {
 	pthread_mutex_lock(&t->lock);
-	struct node *n = new_node(t, st);
-	if (n) {
-		n->lookups = 1;
-		assert(!*nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino));
-		insert_node(t, n);
-	}
+	struct node **slot = nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino);
+	if (*slot)
+		retire(t, slot);
+	struct node *n = enter_new(t, parent, text, len, st);
 	pthread_mutex_unlock(&t->lock);
 	return n;
 }

@@ -15,7 +15,8 @@
  *  5. A node other than the root has a name or is `unnamed`: its last known name went away while the kernel held it, or it never had one.
  *  6. A node has no more names than were told to the kernel and not taken back: every kernel dentry of a linked file is here.
  *  7. Every node's inode is alive: it has a name in the lower tree, or the open handles that fs/fuse/handles.h keeps for unnamed nodes
- *     hold it. So the lower tree cannot give its number to another file under us.
+ *     hold it. So the lower tree cannot give its number to another file under us. Who removes files of the vault while it is mounted
+ *     breaks this; see node_enter_made().
  *
  * Threads: the table has two locks. The *names lock* (nodes_share(), nodes_exclude()) freezes names: whoever uses a node's name
  * in a call on the vault holds it shared, whoever changes or removes names in the lower tree holds it exclusively around the call and
@@ -98,8 +99,13 @@ void nodes_done(struct node_table *t);
  */
 struct node *node_enter(struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st);
 
-/** The same for an inode that has no name (O_TMPFILE). The kernel never met it before. */
-struct node *node_enter_unnamed(struct node_table *t, const struct stat *st);
+/**
+ * The same for an inode that was just made; @text NULL: without a name (O_TMPFILE). Always a new node: one that has its number is that of an
+ * inode which somebody removed behind the mount, and what the kernel has of it must not pass for the new one. It
+ * gives the number up, and is found by its names only.
+ */
+struct node *node_enter_made(
+	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st);
 
 /**
  * The kernel gives @count lookups back. Nodes that nothing needs any longer leave the table (the node, and parents that only it

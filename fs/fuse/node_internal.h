@@ -15,6 +15,7 @@ struct node_table {
 	struct node **by_inode;
 	size_t inode_buckets, nodes;
 	uint32_t generation; /* of the node made last */
+	uint64_t retired;    /* nodes that gave their numbers up: their numbers now, of device 0, which no file has */
 	struct name **by_name;
 	size_t name_buckets, names;
 	struct pool pool; /* nodes and names */

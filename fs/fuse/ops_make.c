@@ -22,12 +22,20 @@ static enum err place_get(fuse_req_t req, fuse_ino_t parent, const char *name, s
 	return ERR_OK;
 }
 
+/* Anything but a regular file. */
 static void reply_made(fuse_req_t req, const struct place *p, const struct stat *st, enum err e)
 {
-	if (e == ERR_OK)
-		adapter_reply_entry(req, p->parent, p->o.name, st);
-	else
+	struct adapter *a = adapter_of(req);
+	struct node *n = e == ERR_OK ? node_enter_made(a->nodes, p->parent, p->o.name, p->o.len, st) : NULL;
+
+	if (e == ERR_OK && !n)
+		e = err_fail(ERR_NO_MEMORY, "out of memory");
+	if (e != ERR_OK) {
 		adapter_fail(req, e);
+		return;
+	}
+	struct fuse_entry_param entry = adapter_entry(a, n, st);
+	fuse_reply_entry(req, &entry);
 }
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -74,7 +82,10 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		nodes_done(a->nodes);
 		vault_dir_release(p.dir);
 	}
-	reply_made(req, &p, &st, e);
+	if (e == ERR_OK)
+		adapter_reply_entry(req, p.parent, name, &st);
+	else
+		adapter_fail(req, e);
 }
 
 /* ---- Regular files ---- */
@@ -88,7 +99,7 @@ static enum err enter_file(struct adapter *a, const struct place *p, struct vaul
 
 	if (!p->o.name)
 		TRY(vault_file_pin(file, &pin));
-	n = p->o.name ? node_enter(a->nodes, p->parent, p->o.name, p->o.len, st) : node_enter_unnamed(a->nodes, st);
+	n = node_enter_made(a->nodes, p->parent, p->o.name, p->o.len, st);
 	if (!n) {
 		if (pin >= 0)
 			vault_unpin(a->vault, pin);

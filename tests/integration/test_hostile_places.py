@@ -219,3 +219,45 @@ def test_no_plaintext_in_vault_keystore_logs_or_temporary_folders(box):
     for log in ("/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"):
         if os.path.isfile(log) and os.access(log, os.R_OK):
             assert not any(n in read(log) for n in needles)
+
+
+def holds(pid, inode):
+    """Has the process a file of that number open?"""
+    for path in glob.glob(f"/proc/{pid}/fd/*"):
+        try:
+            if os.stat(path).st_ino == inode:
+                return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+@pytest.mark.parametrize("flags", (os.O_CREAT | os.O_EXCL, os.O_TMPFILE), ids=("named", "unnamed"))
+def test_a_file_removed_below_lends_its_contents_to_none(kms_box, flags):
+    """Its inode number goes to the next file made; what the kernel remembers under that number must not."""
+    m = Watched(kms_box, kms_box.make_vault(), before=("prlimit", "--nofile=110:110"))
+    folder, held = m.path("folder"), []
+    os.mkdir(folder)
+    write(folder + "/gone", b"secret" * 500)
+    below, number = lower_of(m.box.path("vault"), folder + "/gone"), os.stat(folder + "/gone").st_ino
+    for i in range(200):
+        if not holds(m.process.pid, number):
+            break
+        write(f"{folder}/{i}", b"others, until it is closed below")
+    assert not holds(m.process.pid, number)
+    os.unlink(below)
+    try:
+        for i in range(1000):
+            held.append(os.open(folder if flags & os.O_DIRECTORY else f"{folder}/new{i}", os.O_RDWR | flags, 0o600))
+            if os.fstat(held[-1]).st_ino == number:
+                break
+        else:
+            pytest.skip("SKIP: the lower file system does not give a number out again soon")
+        assert (os.fstat(held[-1]).st_size, os.pread(held[-1], 100, 0)) == (0, b"")
+        assert os.write(held[-1], b"new") == 3
+        os.fsync(held[-1])
+        assert os.pread(held[-1], 100, 0) == b"new"
+    finally:
+        for fd in held:
+            os.close(fd)
+    m.umount()

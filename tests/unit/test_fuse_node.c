@@ -90,6 +90,35 @@ static void test_one_node_per_inode(void **state)
 	assert_int_equal(end(t), 3);
 }
 
+/* Somebody removed files in the lower tree, which gave their numbers to what the mount made next. */
+static void test_a_number_taken_again_is_another_node(void **state)
+{
+	struct node_table *t = node_table_new(&root_stat);
+	struct node *root = node_root(t);
+	struct node *old[2] = {enter(t, root, "a", 10, S_IFREG), enter(t, root, "b", 11, S_IFREG)};
+	struct stat st[2] = {inode(10, S_IFREG), inode(11, S_IFREG)};
+
+	(void)state;
+	struct node *named = node_enter_made(t, root, "c", 1, &st[0]);
+	struct node *unnamed = node_enter_made(t, root, NULL, 0, &st[1]);
+	node_table_check(t);
+	assert_ptr_not_equal(named, old[0]);
+	assert_ptr_not_equal(unnamed, old[1]);
+	assert_int_not_equal(named->generation, old[0]->generation);
+	assert_ptr_equal(find(t, root, "c"), named);
+	assert_ptr_equal(find(t, root, "a"), old[0]);
+	assert_ptr_equal(enter(t, root, "d", 10, S_IFREG), named);
+	assert_ptr_equal(enter(t, root, "e", 11, S_IFREG), unnamed);
+	/* The name is the new file's when it is met again. */
+	assert_ptr_equal(enter(t, root, "a", 10, S_IFREG), named);
+	assert_int_equal(node_count(t), 5);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(forget(t, old[i], 1), 1);
+	assert_int_equal(forget(t, named, 3), 1);
+	assert_int_equal(forget(t, unnamed, 2), 1);
+	assert_int_equal(end(t), 1);
+}
+
 static void test_parents_stay_for_their_children(void **state)
 {
 	struct node_table *t = node_table_new(&root_stat);
@@ -403,6 +432,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_node_per_inode),
+		cmocka_unit_test(test_a_number_taken_again_is_another_node),
 		cmocka_unit_test(test_parents_stay_for_their_children),
 		cmocka_unit_test(test_links_are_names_of_one_node),
 		cmocka_unit_test(test_unnaming_lets_parents_go),
