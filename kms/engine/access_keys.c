@@ -215,6 +215,17 @@ enum err engine_find_access_key(
 	return ERR_OK;
 }
 
+enum err access_key_stands(struct engine *engine, const struct engine_caller *caller)
+{
+	int lasting = names_starts_with(caller->access_key_id, "AKIA"); /* temporary credentials end by themselves */
+	struct store_access_key key;
+	enum err e = lasting ? store_access_key_find(engine->store, caller->access_key_id, &key) : ERR_OK;
+
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && lasting && strcmp(key.arn, caller->arn) != 0))
+		return access_key_refuse();
+	return e;
+}
+
 /* ---- Listing and deleting ---- */
 
 struct listing {

@@ -5,6 +5,7 @@
 #include "kms/base/encode.h"
 #include "kms/base/json.h"
 #include "kms/base/random.h"
+#include "kms/engine/access_keys.h"
 #include "kms/engine/audit.h"
 #include "kms/engine/authorize.h"
 #include "kms/engine/operations.h"
@@ -252,24 +253,12 @@ static struct call call_of(struct engine *engine, const struct engine_caller *ca
 		.generation = store_generation(engine->store)};
 }
 
-/* Who signed with an access key that another process has deleted meanwhile is nobody any more. */
-static enum err check_caller_stands(struct engine *engine, const struct engine_caller *caller)
-{
-	int lasting = names_starts_with(caller->access_key_id, "AKIA"); /* temporary credentials end by themselves */
-	struct store_access_key key;
-	enum err e = lasting ? store_access_key_find(engine->store, caller->access_key_id, &key) : ERR_OK;
-
-	if (e == ERR_NOT_FOUND || (e == ERR_OK && lasting && strcmp(key.arn, caller->arn) != 0))
-		return err_fail(ERR_KMS_UNRECOGNIZED_CLIENT, "The security token included in the request is invalid.");
-	return e;
-}
-
 static enum err attempt_call(struct engine *engine, const struct engine_caller *who, const char *operation,
 	const json_t *request, int attempt, struct pkey_bytes *prepared, struct engine_reply *reply)
 {
 	struct call call = call_of(engine, who, operation);
 	int audited = 0;
-	enum err e = attempt > 0 ? check_caller_stands(engine, who) : ERR_OK;
+	enum err e = attempt > 0 ? access_key_stands(engine, who) : ERR_OK;
 
 	random_uuid_text(reply->request_id);
 	random_uuid_text(call.event_id);

@@ -5,6 +5,7 @@
 #include "kms/base/io.h"
 #include "kms/base/json.h"
 #include "kms/base/random.h"
+#include "kms/engine/access_keys.h"
 #include "kms/engine/audit_iam.h"
 #include "kms/engine/authorize.h"
 #include "kms/engine/principals.h"
@@ -346,7 +347,6 @@ static json_t *response_of(const json_t *body)
 static enum err record(struct call *call, const struct engine_sts_reply *reply)
 {
 	json_t *response AUTO_JSON = reply->code == NULL ? response_of(call->body) : NULL;
-	struct store_txn txn AUTO_ROLLBACK = {NULL};
 	const struct audit_identity_event what = {.source = "sts.amazonaws.com",
 		.event = call->operation,
 		.caller = call->caller,
@@ -358,9 +358,7 @@ static enum err record(struct call *call, const struct engine_sts_reply *reply)
 		.exception = reply->code,
 		.message = reply->code != NULL ? reply->message : NULL};
 
-	TRY(store_txn_begin(call->engine->store, &txn));
-	TRY(audit_identity_event(call->engine, &what));
-	return store_txn_commit(&txn);
+	return audit_identity_event(call->engine, &what);
 }
 
 static void fail(struct call *call, enum err e, struct engine_sts_reply *reply)
@@ -372,6 +370,25 @@ static void fail(struct call *call, enum err e, struct engine_sts_reply *reply)
 		return;
 	report(call->engine->reporter, REPORT_ERROR, "STS %s: %s", call->operation, reply->message);
 	reply->message[0] = '\0';
+}
+
+/*
+ * Under the keystore's lock from the first look to the record: what is remembered may have been changed by another process, and
+ * credentials outlive what they were given for by hours.
+ */
+static enum err act_and_record(struct call *call, struct engine_sts_reply *reply)
+{
+	struct store_txn txn AUTO_ROLLBACK = {NULL};
+	enum err e;
+
+	TRY(store_txn_begin(call->engine->store, &txn));
+	e = access_key_stands(call->engine, call->caller);
+	if (e == ERR_OK)
+		e = act(call);
+	if (e != ERR_OK)
+		fail(call, e, reply);
+	TRY(record(call, reply));
+	return store_txn_commit(&txn);
 }
 
 void engine_sts_call(struct engine *engine, const struct engine_caller *caller, const char *action,
@@ -391,10 +408,7 @@ void engine_sts_call(struct engine *engine, const struct engine_caller *caller, 
 	encode_utf8_repair(who.source_ip);
 	encode_utf8_repair(who.user_agent);
 	random_uuid_text(reply.request_id);
-	e = act(&call);
-	if (e != ERR_OK)
-		fail(&call, e, &reply);
-	e = record(&call, &reply);
+	e = act_and_record(&call, &reply);
 	/* No credentials without a record. */
 	if (e != ERR_OK)
 		fail(&call, e, &reply);

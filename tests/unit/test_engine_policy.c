@@ -272,6 +272,43 @@ static void identity_policies_and_aliases(void **state)
 
 /* ---- Sessions ---- */
 
+/* STS rests on no row that another process has changed meanwhile, such as the access key that was deleted since it was found. */
+static void what_another_process_took_away(void **state)
+{
+	struct keystore *k = *state;
+	char id[ENGINE_ACCESS_KEY_ID_SIZE], secret[ENGINE_SECRET_KEY_SIZE], role[ENGINE_ARN_SIZE];
+	struct engine *other = keystore_another(k);
+	struct engine_access_key key;
+	const char *code;
+	json_t *given;
+
+	iam_role(k, "app",
+		"{'Statement':{'Effect':'Allow','Principal':{'AWS':'000000000000'},'Action':'sts:AssumeRole'}}", role);
+	iam_attach(k, "alice", "assume", "{'Effect':'Allow','Action':'sts:*','Resource':'*'}");
+	assert_int_equal(engine_access_key_create(k->engine, NULL, ALICE, id, secret), ERR_OK);
+	assert_int_equal(engine_find_access_key(k->engine, id, "", &key), ERR_OK);
+	key.who.secure = 1;
+	snprintf(key.who.access_key_id, sizeof(key.who.access_key_id), "%s", id);
+	k->caller = key.who;
+	given = iam_sts(
+		k, "AssumeRole", "{'RoleArn':'arn:aws:iam::000000000000:role/app','RoleSessionName':'s1'}", &code);
+	assert_non_null(given);
+	json_decref(given);
+	assert_int_equal(engine_principal_detach(other, "alice", "assume"), ERR_OK);
+	given = iam_sts(
+		k, "AssumeRole", "{'RoleArn':'arn:aws:iam::000000000000:role/app','RoleSessionName':'s2'}", &code);
+	assert_null(given);
+	assert_string_equal(code, "AccessDenied");
+	given = iam_sts(k, "GetSessionToken", "{}", &code);
+	assert_non_null(given);
+	json_decref(given);
+	assert_int_equal(engine_access_key_delete(other, id), ERR_OK);
+	given = iam_sts(k, "GetSessionToken", "{}", &code);
+	assert_null(given);
+	assert_string_equal(code, "InvalidClientTokenId");
+	engine_close(other);
+}
+
 static void assumed_roles(void **state)
 {
 	struct keystore *k = *state;
@@ -523,6 +560,7 @@ int main(void)
 		TEST(what_put_key_policy_refuses),
 		TEST(condition_keys_of_real_calls),
 		TEST(identity_policies_and_aliases),
+		TEST(what_another_process_took_away),
 		TEST(assumed_roles),
 		TEST(session_policies_and_deleted_roles),
 		TEST(federated_users),
