@@ -5,6 +5,7 @@
 #include "kms/engine/condition_keys.h"
 #include "kms/engine/grants.h"
 #include "kms/engine/internal.h"
+#include "kms/engine/operations.h"
 #include "kms/engine/policy_cache.h"
 
 enum { ACTION_SIZE = 80, REASON_SIZE = 160 };
@@ -126,6 +127,18 @@ static enum err ask_grants(struct decision *d, enum policy_why *why)
 	return ERR_OK;
 }
 
+/* AWS leaves most of a key's administration to its own account. */
+static int leaves_account(const struct decision *d)
+{
+	const struct store_key *key = d->question->key;
+	const struct operation *op;
+
+	if (key == NULL || d->caller.kind == POLICY_CALLER_SERVICE || strcmp(key->account, d->caller.account) == 0)
+		return 0;
+	op = operations_find(d->question->action); /* NULL: a half of ReEncrypt, which goes across */
+	return op != NULL && !(op->flags & OP_ACROSS);
+}
+
 enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret)
 {
 	const struct condition_scope scope = {call, question->action, question->key};
@@ -147,7 +160,7 @@ enum err authorize_decide(struct call *call, const struct authorize_question *qu
 	if (question->key != NULL && question->instead == NULL && d.caller.kind != POLICY_CALLER_UNKNOWN &&
 		could_be_granted(why))
 		TRY(ask_grants(&d, &why));
-	*ret = why;
+	*ret = policy_is_allowed(why) && leaves_account(&d) ? POLICY_NO_KEY_POLICY_ALLOWS : why;
 	return ERR_OK;
 }
 

@@ -4,9 +4,10 @@
 #include "kms/engine/shapes.h"
 
 #define ARN             OP_INVALID_ARN
+#define ACROSS          OP_ACROSS
 #define CHANGE          OP_CHANGES
 #define READ            OP_READ_ONLY
-#define CRYPTO          (OP_READ_ONLY | OP_ALIASES)
+#define CRYPTO          (OP_READ_ONLY | OP_ALIASES | OP_ACROSS)
 #define NOT_HERE(shape) NULL, shape, NULL, 0
 
 static const struct operation table[] = {
@@ -14,7 +15,7 @@ static const struct operation table[] = {
 	{"ConnectCustomKeyStore", op_use_custom_key_store, shape_connect_custom_key_store, NULL, CHANGE},
 	{"CreateAlias", op_create_alias, shape_create_alias, "TargetKeyId", CHANGE},
 	{"CreateCustomKeyStore", op_create_custom_key_store, shape_create_custom_key_store, NULL, CHANGE},
-	{"CreateGrant", op_create_grant, shape_create_grant, "KeyId", CHANGE | ARN},
+	{"CreateGrant", op_create_grant, shape_create_grant, "KeyId", CHANGE | ARN | ACROSS},
 	{"CreateKey", op_create_key, shape_create_key, NULL, CHANGE},
 	/* Decrypt reads its blob before it looks at the key that the request asserts. */
 	{"Decrypt", op_decrypt, shape_decrypt, NULL, CRYPTO | OP_OWN_KEYS},
@@ -24,7 +25,7 @@ static const struct operation table[] = {
 		CHANGE | ARN},
 	{"DeriveSharedSecret", op_derive_shared_secret, shape_derive_shared_secret, "KeyId", CRYPTO},
 	{"DescribeCustomKeyStores", op_describe_custom_key_stores, shape_describe_custom_key_stores, NULL, READ},
-	{"DescribeKey", op_describe_key, shape_describe_key, "KeyId", READ | OP_ALIASES | ARN},
+	{"DescribeKey", op_describe_key, shape_describe_key, "KeyId", READ | OP_ALIASES | ARN | ACROSS},
 	{"DisableKey", op_disable_key, shape_disable_key, "KeyId", CHANGE | ARN},
 	{"DisableKeyRotation", op_disable_key_rotation, shape_disable_key_rotation, "KeyId", CHANGE | ARN},
 	{"DisconnectCustomKeyStore", op_use_custom_key_store, shape_disconnect_custom_key_store, NULL, CHANGE},
@@ -41,13 +42,14 @@ static const struct operation table[] = {
 	{"GenerateRandom", op_generate_random, shape_generate_random, NULL, READ},
 	{"GetKeyLastUsage", op_get_key_last_usage, shape_get_key_last_usage, "KeyId", READ | ARN},
 	{"GetKeyPolicy", op_get_key_policy, shape_get_key_policy, "KeyId", READ | ARN},
-	{"GetKeyRotationStatus", op_get_key_rotation_status, shape_get_key_rotation_status, "KeyId", READ | ARN},
+	{"GetKeyRotationStatus", op_get_key_rotation_status, shape_get_key_rotation_status, "KeyId",
+		READ | ARN | ACROSS},
 	{"GetParametersForImport", op_get_parameters_for_import, shape_get_parameters_for_import, "KeyId",
 		CHANGE | ARN},
 	{"GetPublicKey", op_get_public_key, shape_get_public_key, "KeyId", CRYPTO | ARN},
 	{"ImportKeyMaterial", op_import_key_material, shape_import_key_material, "KeyId", CHANGE | ARN},
 	{"ListAliases", op_list_aliases, shape_list_aliases, "KeyId", READ | ARN},
-	{"ListGrants", op_list_grants, shape_list_grants, "KeyId", READ | ARN},
+	{"ListGrants", op_list_grants, shape_list_grants, "KeyId", READ | ARN | ACROSS},
 	{"ListKeyPolicies", op_list_key_policies, shape_list_key_policies, "KeyId", READ | ARN},
 	{"ListKeyRotations", op_list_key_rotations, shape_list_key_rotations, "KeyId", READ | ARN},
 	{"ListKeys", op_list_keys, shape_list_keys, NULL, READ},
@@ -56,8 +58,8 @@ static const struct operation table[] = {
 	{"PutKeyPolicy", op_put_key_policy, shape_put_key_policy, "KeyId", CHANGE | ARN},
 	{"ReEncrypt", op_re_encrypt, shape_re_encrypt, "DestinationKeyId", CRYPTO | OP_OWN_KEYS},
 	{"ReplicateKey", op_replicate_key, shape_replicate_key, "KeyId", CHANGE | ARN},
-	{"RetireGrant", op_retire_grant, shape_retire_grant, NULL, CHANGE | ARN | OP_OWN_KEYS},
-	{"RevokeGrant", op_revoke_grant, shape_revoke_grant, "KeyId", CHANGE | ARN},
+	{"RetireGrant", op_retire_grant, shape_retire_grant, NULL, CHANGE | ARN | OP_OWN_KEYS | ACROSS},
+	{"RevokeGrant", op_revoke_grant, shape_revoke_grant, "KeyId", CHANGE | ARN | ACROSS},
 	{"RotateKeyOnDemand", op_rotate_key_on_demand, shape_rotate_key_on_demand, "KeyId", CHANGE | ARN},
 	{"ScheduleKeyDeletion", op_schedule_key_deletion, shape_schedule_key_deletion, "KeyId", CHANGE | ARN},
 	{"Sign", op_sign, shape_sign, "KeyId", CRYPTO},

@@ -13,7 +13,8 @@ enum operation_flags {
 	OP_CHANGES = 2,     /* runs in a transaction together with its audit record */
 	OP_ALIASES = 4,     /* the key may be named by an alias */
 	OP_INVALID_ARN = 8, /* a malformed ARN is InvalidArnException, not NotFoundException */
-	OP_OWN_KEYS = 16    /* the handler itself authorises and checks the states of the keys it uses */
+	OP_OWN_KEYS = 16,   /* the handler itself authorises and checks the states of the keys it uses */
+	OP_ACROSS = 32 /* "Cross-account use: Yes"; others are for the key's own account, whatever its policy says */
 };
 
 struct operation {

@@ -459,6 +459,25 @@ static void across_accounts(void **state)
 	iam_attach(k, bea.arn, "use", "{'Effect':'Allow','Action':'kms:*','Resource':'*'}");
 	keystore_do(k, "Encrypt", "{'KeyId':'%s','Plaintext':'aGk='}", arn);
 	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "DescribeKey", "{'KeyId':'%s'}", arn);
+	/* What administers a key, AWS leaves to the key's own account, whatever its policy says. */
+	iam_become(k, "root");
+	assert_int_equal(
+		put(k, key,
+			ROOT_ALL
+			",{'Effect':'Allow','Principal':{'AWS':['111122223333','arn:aws:iam::111122223333:user/bea']},"
+			"'Action':'kms:*','Resource':'*'}",
+			""),
+		ERR_OK);
+	iam_become(k, bea.arn);
+	keystore_do(k, "DescribeKey", "{'KeyId':'%s'}", arn);
+	keystore_do(k, "GetKeyRotationStatus", "{'KeyId':'%s'}", arn);
+	keystore_do(k, "CreateGrant", "{'KeyId':'%s','GranteePrincipal':'" ALICE "','Operations':['Decrypt']}", arn);
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "ScheduleKeyDeletion", "{'KeyId':'%s'}", arn);
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "DisableKey", "{'KeyId':'%s'}", arn);
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "GetKeyPolicy", "{'KeyId':'%s'}", arn);
+	keystore_fails(
+		k, ERR_KMS_ACCESS_DENIED, NULL, "CreateAlias", "{'AliasName':'alias/b','TargetKeyId':'%s'}", arn);
+	assert_int_equal(put(k, arn, ROOT_ALL, ""), ERR_KMS_ACCESS_DENIED);
 	/* By its id alone a key is looked for in one's own account. */
 	keystore_fails(k, ERR_KMS_NOT_FOUND, NULL, "Encrypt", "{'KeyId':'%s','Plaintext':'aGk='}", key);
 	assert_int_equal(engine_account_delete(k->engine, "111122223333"), ERR_BUSY);
