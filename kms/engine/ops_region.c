@@ -48,6 +48,18 @@ static enum err check_region(struct call *call, struct regions *all)
 	return err_fail(ERR_KMS_ALREADY_EXISTS, "The key %s already exists", arn);
 }
 
+/* The replica is created in its own region: a caller who may create keys only here may not have one there. */
+static enum err authorize_creation(struct call *call)
+{
+	const char *here = call->region;
+	enum err e;
+
+	call->region = call_string(call, "ReplicaRegion");
+	e = authorize(call, "CreateKey", NULL);
+	call->region = here;
+	return e;
+}
+
 static enum err make_replica(struct call *call, struct store_key *ret)
 {
 	const char *description = call_string(call, "Description");
@@ -91,7 +103,7 @@ enum err op_replicate_key(struct call *call)
 	TRY(tags_check(call));
 	TRY(regions_of(call->engine, &call->key, &all));
 	TRY(check_region(call, all));
-	TRY(authorize(call, "CreateKey", NULL));
+	TRY(authorize_creation(call));
 	TRY(make_replica(call, &replica));
 	TRY(tags_put(call, replica.row));
 	TRY(put_policy(call, &replica, &policy));

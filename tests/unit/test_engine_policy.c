@@ -486,6 +486,25 @@ static void across_accounts(void **state)
 	assert_int_equal(engine_account_delete(k->engine, "000000000000"), ERR_USAGE);
 }
 
+/* A replica is a key that is made in its own region, and that is where the caller has to be let make one. */
+static void a_replica_is_made_in_its_region(void **state)
+{
+	struct keystore *k = *state;
+	char key[512];
+	json_t *body = keystore_ok(k, "CreateKey", "{'MultiRegion':true}");
+
+	keystore_text(json_object_get(body, "KeyMetadata"), "KeyId", key);
+	json_decref(body);
+	assert_int_equal(put(k, key, ROOT_ALL TO_ALICE("kms:ReplicateKey", ""), ""), ERR_OK);
+	iam_attach(k, "alice", "make",
+		"{'Effect':'Allow','Action':'kms:CreateKey','Resource':'*',"
+		"'Condition':{'StringEquals':{'aws:RequestedRegion':['" KEYSTORE_REGION "','eu-west-1']}}}");
+	iam_become(k, "alice");
+	keystore_fails(
+		k, ERR_KMS_ACCESS_DENIED, NULL, "ReplicateKey", "{'KeyId':'%s','ReplicaRegion':'us-east-1'}", key);
+	keystore_do(k, "ReplicateKey", "{'KeyId':'%s','ReplicaRegion':'eu-west-1'}", key);
+}
+
 /* ---- User ids, limits, names ---- */
 
 static void user_ids(void **state)
@@ -584,6 +603,7 @@ int main(void)
 		TEST(session_policies_and_deleted_roles),
 		TEST(federated_users),
 		TEST(across_accounts),
+		TEST(a_replica_is_made_in_its_region),
 		TEST(user_ids),
 		TEST(limits_and_names),
 		TEST(a_simulation_is_the_decision),
