@@ -9,7 +9,7 @@
 #include "kms/engine/operations.h"
 
 /* Shared classes first; what is not named here is a class of its own with OTHER requests a second. */
-enum { OTHER = 5, RATE_MAX = 10000000, PAYERS_MAX = 256 };
+enum { OTHER = 5, RATE_MAX = 10000000, PAYERS_MAX = 256, REGIONS_OF_ACCOUNT = 16 };
 
 static const struct class
 {
@@ -212,13 +212,32 @@ static struct payer *new_payer(struct quota *q)
 	return q->payers[oldest];
 }
 
+/* @ret_regions: how many the account has. */
+static struct payer *find_payer(const struct quota *q, const char *account, const char *region, size_t *ret_regions)
+{
+	*ret_regions = 0;
+	for (size_t i = 0; i < q->payer_count; i++) {
+		if (strcmp(q->payers[i]->account, account) != 0)
+			continue;
+		if (!strcmp(q->payers[i]->region, region))
+			return q->payers[i];
+		++*ret_regions;
+	}
+	return NULL;
+}
+
+/* A region is any name that a caller signs: those beyond the first few share what has the name "". */
 static struct payer *payer_of(struct quota *q, const char *account, const char *region, uint64_t now)
 {
-	struct payer *p;
+	size_t regions;
+	struct payer *p = find_payer(q, account, region, &regions);
 
-	for (size_t i = 0; i < q->payer_count; i++)
-		if (!strcmp(q->payers[i]->account, account) && !strcmp(q->payers[i]->region, region))
-			return q->payers[i];
+	if (!p && regions >= REGIONS_OF_ACCOUNT) {
+		region = "";
+		p = find_payer(q, account, region, &regions);
+	}
+	if (p)
+		return p;
 	p = new_payer(q);
 	if (!p)
 		return NULL;

@@ -44,6 +44,26 @@ static void each_region_pays_for_itself(void **state)
 	keystore_fails(k, ERR_KMS_THROTTLING, message, "CreateKey", "{}");
 }
 
+/* Region names cost nothing: who makes up ever new ones gets no more than a bounded number of buckets, and empties nobody else's. */
+static void made_up_regions_share_a_bucket(void **state)
+{
+	struct quota *q = quota_new();
+	int class = quota_class("CreateKey", ""), granted = 0;
+	char region[32];
+
+	(void)state;
+	assert_non_null(q);
+	assert_int_equal(quota_configure(q, "CreateKey=1"), ERR_OK);
+	assert_int_equal(quota_take(q, "111122223333", "eu-west-1", class, CLOCK_SECOND), ERR_OK);
+	for (int i = 0; i < 5000; i++) {
+		snprintf(region, sizeof(region), "made-up-%d", i % 500);
+		granted += quota_take(q, "000000000000", region, class, CLOCK_SECOND) == ERR_OK;
+	}
+	assert_int_equal(granted, 17); /* 16 regions, and all others together */
+	assert_int_equal(quota_take(q, "111122223333", "eu-west-1", class, CLOCK_SECOND), ERR_KMS_THROTTLING);
+	quota_free(q);
+}
+
 static void symmetric_operations_share_a_bucket(void **state)
 {
 	struct keystore *k = *state;
@@ -160,6 +180,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keystore_setup, keystore_teardown)
 		TEST(a_bucket_empties_and_fills),
 		TEST(each_region_pays_for_itself),
+		cmocka_unit_test(made_up_regions_share_a_bucket),
 		TEST(symmetric_operations_share_a_bucket),
 		TEST(nonsense_changes_nothing),
 		TEST(a_flood_of_nobody_is_summed_up),
