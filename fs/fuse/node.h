@@ -157,8 +157,8 @@ struct node_place {
 	char text[256];
 };
 /**
- * Names of nodes with `failed` set, @max at most, from hash bucket *from on, which moves on. *ret_some: there are such nodes
- * anywhere, with names or without.
+ * Names of nodes with `failed` set, @max at most, without the first *from of them, which moves on. *ret_some: there are such
+ * nodes anywhere, with names or without.
  */
 size_t node_failed_places(struct node_table *t, size_t *from, struct node_place *ret, size_t max, int *ret_some);
 

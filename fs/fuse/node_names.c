@@ -116,21 +116,16 @@ void node_exchange(struct node_table *t, struct node *a, const char *a_text, siz
 
 /* ---- Failures ---- */
 
-static size_t copy_places(const struct node *n, struct node_place *ret, size_t max)
+static void copy_place(const struct name *m, struct node_place *ret)
 {
-	size_t count = 0;
-
-	for (const struct name *m = n->names; m && count < max; m = m->other, count++) {
-		ret[count] = (struct node_place){.parent = m->parent, .len = m->len};
-		memcpy(ret[count].text, m->text, m->len);
-		ret[count].text[m->len] = '\0';
-	}
-	return count;
+	*ret = (struct node_place){.parent = m->parent, .len = m->len};
+	memcpy(ret->text, m->text, m->len);
+	ret->text[m->len] = '\0';
 }
 
 size_t node_failed_places(struct node_table *t, size_t *from, struct node_place *ret, size_t max, int *ret_some)
 {
-	size_t count = 0;
+	size_t at = 0, count = 0;
 
 	*ret_some = 0;
 	pthread_mutex_lock(&t->lock);
@@ -139,12 +134,12 @@ size_t node_failed_places(struct node_table *t, size_t *from, struct node_place 
 			if (!n->failed)
 				continue;
 			*ret_some = 1;
-			if (i >= *from && count < max)
-				count += copy_places(n, ret + count, max - count);
+			for (const struct name *m = n->names; m; m = m->other, at++)
+				if (at >= *from && count < max)
+					copy_place(m, &ret[count++]);
 		}
-		if (i >= *from && count < max)
-			*from = i + 1;
 	}
+	*from += count;
 	pthread_mutex_unlock(&t->lock);
 	return count;
 }

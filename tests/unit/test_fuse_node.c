@@ -428,6 +428,37 @@ static void test_many(void **state)
 	end(t);
 }
 
+/* One file with more names than are asked for at a time: none is left out, or the kernel would keep the file by it. */
+static void test_names_of_failed_nodes(void **state)
+{
+	enum { LINKS = 100, MAX = 64 };
+	static struct node_place places[MAX];
+	struct node_table *t = node_table_new(&root_stat);
+	char seen[LINKS] = {0}, name[16];
+	size_t from = 0, count, total = 0;
+	struct node *n = NULL;
+	int some;
+
+	(void)state;
+	assert_int_equal(node_failed_places(t, &from, places, MAX, &some), 0);
+	assert_false(some);
+	from = 0;
+	for (int i = 0; i < LINKS; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		n = enter(t, node_root(t), name, 10, S_IFREG);
+	}
+	n->failed = 5;
+	do {
+		count = node_failed_places(t, &from, places, MAX, &some);
+		assert_true(some);
+		for (size_t i = 0; i < count; i++)
+			total += !seen[atoi(places[i].text)]++;
+	} while (count == MAX);
+	assert_int_equal(total, LINKS);
+	assert_int_equal(forget(t, n, LINKS), 1);
+	end(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_exchange),
 		cmocka_unit_test(test_size_of_a_node),
 		cmocka_unit_test(test_against_a_model),
+		cmocka_unit_test(test_names_of_failed_nodes),
 		cmocka_unit_test(test_many),
 	};
 
