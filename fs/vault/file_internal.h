@@ -22,6 +22,13 @@ enum file_state {
 	FILE_LOADED,   /* the header is read, verified and in @header */
 };
 
+/* See vault_file_hold_mtime(). @moved: something was written since, and the lower file's time is another. */
+struct held_mtime {
+	pthread_mutex_t lock;
+	struct timespec value;
+	int known, moved;
+};
+
 /*
  * Invariants between two calls, of a loaded file that is not broken:
  * 1. header is what the first bytes of the lower file say.
@@ -31,13 +38,6 @@ enum file_state {
  * 3. The lower size is chunk_lower_size(size), except on a descriptor that recovery may not write through.
  * 4. A chunk of zeros stands in the lower file only when header.flags says that there are holes, and on the disk it said so first.
  */
-/* See vault_file_hold_mtime(). @moved: something was written since, and the lower file's time is another. */
-struct held_mtime {
-	pthread_mutex_t lock;
-	struct timespec value;
-	int known, moved;
-};
-
 struct vault_file {
 	struct vault *v;
 	int fd;
