@@ -194,6 +194,8 @@ void leadership_end(struct leadership *l)
 {
 	pthread_mutex_lock(&l->lock);
 	l->ended = 1;
+	/* Nobody takes a place without the lock any more, so everybody sees the end. */
+	l->many = 0;
 	l->leader = NULL;
 	pthread_cond_broadcast(&l->place_free);
 	pthread_cond_broadcast(&l->look);
