@@ -25,7 +25,7 @@ TEST_PACKAGES := libcmocka-dev python3-pytest python3-pytest-xdist python3-boto3
 SOAK_PACKAGES := dpkg-dev
 LIBS := fuse3 libcrypto sqlite3 inih libcurl libmicrohttpd jansson
 
-ROOMS := kms/base kms/store kms/rootkey kms/policy kms/engine kms/wire kms keycache fs/format fs/vault fs/fuse fs/cli
+ROOMS := kms/base kms/store kms/rootkey kms/policy kms/engine kms/wire kms keycache fs/format fs/vault fs/reencrypt fs/restore fs/fsck fs/report fs/fuse fs/drill fs/cli
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null)

@@ -16,7 +16,12 @@ MAY_INCLUDE = {
     "keycache": ["kms/base", "kms"],
     "fs/format": ["kms/base"],
     "fs/vault": ["kms/base", "kms", "keycache", "fs/format"],
-    "fs/fuse": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
+    "fs/reencrypt": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
+    "fs/restore": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
+    "fs/fsck": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
+    "fs/report": ["kms/base"],
+    "fs/fuse": ["kms/base", "kms", "keycache", "fs/format", "fs/vault", "fs/reencrypt"],
+    "fs/drill": ["kms/base", "kms", "kms/wire", "keycache", "fs/format", "fs/vault", "fs/reencrypt", "fs/restore", "fs/fsck", "fs/report"],
     "fs/cli": None,  # everything
 }
 HOMES = {
@@ -27,7 +32,7 @@ HOMES = {
     "fuse": ["fs/fuse"],
     "openssl/": ["kms/base", "kms/engine"],
     "intel-ipsec-mb.h": ["kms/base"],
-    "jansson.h": ["kms/", "fs/fuse/control", "fs/cli"],
+    "jansson.h": ["kms/", "fs/fuse/control", "fs/reencrypt/", "fs/report/", "fs/drill/", "fs/cli"],
 }
 
 

@@ -203,7 +203,11 @@ int vault_file_writable(const struct vault_file *f);
 /** Up to @len bytes at @off into @buf; *ret_len is less only at end of file. Nothing is handed out before it verified; a bad chunk fails the whole call (EIO). */
 enum err vault_file_read(struct vault_file *f, uint64_t off, size_t len, void *buf, size_t *ret_len);
 
-/** All of it or an error; after ENOSPC what was there before reads as before. The header's size is brought up to date by the same call. A gap before @off is a hole. */
+/**
+ * All of it or an error. After an error (ENOSPC) behind the file's end the file is as it was; inside it each chunk holds what it held or
+ * what was to be written, whole: a hole that the rest of a write found no room for stays one. The header's size is brought up to
+ * date by the same call. A gap before @off is a hole.
+ */
 enum err vault_file_write(struct vault_file *f, uint64_t off, const void *buf, size_t len);
 
 /**
