@@ -172,6 +172,7 @@ static void run_pieces(struct team *t)
 	assert_int_equal(vp_open(t->x.v, "f", 0, &t->f), ERR_OK);
 	assert_int_equal(count_holes(t), pieces.full);
 	assert_int_equal(vault_file_close(t->f), ERR_OK);
+	assert_int_equal(vp_unlink(t->x.v, "f"), ERR_OK); /* room for the end of the session */
 	vault_fixture_done(&t->x);
 }
 
