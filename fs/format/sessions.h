@@ -13,7 +13,8 @@
 #include "kms/base/ids.h"
 #include "kms/base/secret.h"
 
-#define SESSIONS_NAME "sessions"
+#define SESSIONS_NAME       "sessions"
+#define SESSIONS_SPARE_NAME "sessions.new" /* the list before the last, to be overwritten by the next */
 enum { SESSIONS_UNCLEAN_MAX = 1024, SESSIONS_MAX_SIZE = 8 + 8 + 8 + 4 + 4 + SESSIONS_UNCLEAN_MAX * 8 + 32 };
 
 struct sessions {

@@ -63,6 +63,15 @@ struct vault_file {
 /** The file as a target, for attributes. */
 void file_target(const struct vault_file *f, struct target *t);
 
+void file_free(struct vault_file *f);
+
+/* ---- file_headerless.c ---- */
+
+/** Instead of file_free(): the file could get no header. */
+void headerless_keep(struct vault_file *f);
+/** The lower file of @f may hold anything: the session cannot end cleanly. */
+void headerless_unknown(struct vault_file *f);
+
 /* ---- file_times.c ---- */
 
 /** The holder told the time: what was held before is over. */

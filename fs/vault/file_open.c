@@ -21,7 +21,7 @@ static struct vault_file *file_new(struct vault *v, int writable)
 	return f;
 }
 
-static void file_free(struct vault_file *f)
+void file_free(struct vault_file *f)
 {
 	file_keys_drop(f);
 	if (f->fd >= 0)
@@ -251,7 +251,8 @@ enum err vault_file_close(struct vault_file *f)
 		e = times;
 	/* It reads as empty for as long as a session is on the list that did not end cleanly: this one then must not. */
 	if (f->state == FILE_FRESH)
-		atomic_store(&f->v->headerless, 1);
-	file_free(f);
+		headerless_keep(f);
+	else
+		file_free(f);
 	return e;
 }

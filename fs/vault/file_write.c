@@ -271,7 +271,7 @@ static void undo_first_batch(struct vault_file *f)
 		return;
 	file_break(f, errno);
 	if (file_put_header(f, 0, f->header.flags) != ERR_OK)
-		atomic_store(&f->v->headerless, 1);
+		headerless_unknown(f);
 }
 
 static enum err write_first_batch(struct vault_file *f, struct scratch *s, const uint8_t *buf, size_t len)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -35,6 +36,7 @@ struct lower {
 	int (*fstat)(const struct lower *l, int fd, struct stat *st);
 	int (*fstatat)(const struct lower *l, int dirfd, const char *name, struct stat *st, int flags);
 	int (*fstatvfs)(const struct lower *l, int fd, struct statvfs *st);
+	int (*fstatfs)(const struct lower *l, int fd, struct statfs *st); /* for its type */
 	int (*mkdirat)(const struct lower *l, int dirfd, const char *name, mode_t mode);
 	int (*mknodat)(const struct lower *l, int dirfd, const char *name, mode_t mode, dev_t dev);
 	int (*symlinkat)(const struct lower *l, const char *target, int dirfd, const char *name);

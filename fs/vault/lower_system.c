@@ -110,6 +110,12 @@ static int sys_fstatvfs(const struct lower *l, int fd, struct statvfs *st)
 	return fstatvfs(fd, st);
 }
 
+static int sys_fstatfs(const struct lower *l, int fd, struct statfs *st)
+{
+	(void)l;
+	return fstatfs(fd, st);
+}
+
 static int sys_mkdirat(const struct lower *l, int dirfd, const char *name, mode_t mode)
 {
 	(void)l;
@@ -257,6 +263,7 @@ const struct lower *lower_system(void)
 		.fstat = sys_fstat,
 		.fstatat = sys_fstatat,
 		.fstatvfs = sys_fstatvfs,
+		.fstatfs = sys_fstatfs,
 		.mkdirat = sys_mkdirat,
 		.mknodat = sys_mknodat,
 		.symlinkat = sys_symlinkat,

@@ -46,19 +46,24 @@ enum err state_read(const struct lower *l, int dirfd, const char *name, void *bu
 	return ERR_OK;
 }
 
-static enum err write_new(struct vault *v, int dirfd, const char *name, const void *buf, size_t len)
+/* @fd, just opened, holds @buf and nothing else from then on, and does so durably. What it held is overwritten before it is cut. */
+static enum err fill_and_close(struct vault *v, int fd, const char *name, const void *buf, size_t len)
 {
 	const struct lower *l = v->lower;
-	int fd = l->openat(l, dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	enum err e = ERR_OK;
 	size_t done;
 
 	if (fd < 0)
 		return err_system("writing %s of the vault %s", name, v->path);
-	if (write_all(l, fd, buf, len, 0, &done) != 0 || l->fsync(l, fd) != 0)
+	if (write_all(l, fd, buf, len, 0, &done) != 0 || l->ftruncate(l, fd, (off_t)len) != 0 || l->fsync(l, fd) != 0)
 		e = err_system("writing %s of the vault %s", name, v->path);
 	l->close(l, fd);
 	return e;
+}
+
+static int open_new(const struct lower *l, int dirfd, const char *name, int flags)
+{
+	return l->openat(l, dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
 }
 
 enum err state_replace(struct vault *v, int dirfd, const char *name, const void *buf, size_t len)
@@ -68,7 +73,7 @@ enum err state_replace(struct vault *v, int dirfd, const char *name, const void 
 	enum err e;
 
 	snprintf(tmp, sizeof(tmp), "%s.new", name);
-	e = write_new(v, dirfd, tmp, buf, len);
+	e = fill_and_close(v, open_new(l, dirfd, tmp, O_TRUNC), tmp, buf, len);
 	if (e == ERR_OK && (l->renameat2(l, dirfd, tmp, dirfd, name, 0) != 0 || l->fsync(l, dirfd) != 0))
 		e = err_system("replacing %s of the vault %s", name, v->path);
 	if (e != ERR_OK)
@@ -102,9 +107,9 @@ static void write_holder(struct vault *v, const char *holder)
 	n = snprintf(text, sizeof(text), "pid %d, host %s, %s\n", (int)getpid(), host, holder ? holder : "a program");
 	if (n >= (int)sizeof(text))
 		n = sizeof(text) - 1;
-	/* For people only; what counts is the lock. */
-	if (v->lower->ftruncate(v->lower, v->lock_fd, 0) == 0)
-		(void)write_all(v->lower, v->lock_fd, text, (size_t)n, 0, &done);
+	/* For people only; what counts is the lock. Cut last, so that the room is there on a full disk. */
+	if (write_all(v->lower, v->lock_fd, text, (size_t)n, 0, &done) == 0)
+		(void)v->lower->ftruncate(v->lower, v->lock_fd, n);
 }
 
 static int open_lock(struct vault *v)
@@ -184,13 +189,39 @@ enum err state_load_sessions(struct vault *v)
 	return e;
 }
 
+/* Where files cannot be exchanged (NFS), or where there is no list yet, there is none to keep either. */
+static int exchange_sessions(struct vault *v)
+{
+	const struct lower *l = v->lower;
+	int fd = v->state_fd;
+
+	return l->renameat2(l, fd, SESSIONS_SPARE_NAME, fd, SESSIONS_NAME, RENAME_EXCHANGE) == 0
+		       ? 0
+		       : l->renameat2(l, fd, SESSIONS_SPARE_NAME, fd, SESSIONS_NAME, 0);
+}
+
+/*
+ * The list before the last stays: its blocks hold the next one, so that a session can end, and begin, on a disk that is full to the
+ * last block. The list of a session's end is no longer than that of its beginning was, which is written in the same way.
+ */
+static enum err replace_sessions(struct vault *v, const uint8_t *buf, size_t len)
+{
+	const struct lower *l = v->lower;
+
+	TRY(fill_and_close(v, open_new(l, v->state_fd, SESSIONS_SPARE_NAME, 0), SESSIONS_SPARE_NAME, buf, len));
+	if (exchange_sessions(v) != 0 || l->fsync(l, v->state_fd) != 0)
+		return err_system("replacing " SESSIONS_NAME " of the vault %s", v->path);
+	return ERR_OK;
+}
+
 enum err state_save_sessions(struct vault *v)
 {
 	uint8_t buf[SESSIONS_MAX_SIZE];
 	size_t len;
 
 	TRY(sessions_encode(&v->sessions, v->key, v->desc.volume_id, buf, &len));
-	return state_replace(v, v->state_fd, SESSIONS_NAME, buf, len);
+	enum err e = replace_sessions(v, buf, len);
+	return e == ERR_SYSTEM && reserve_give(v, err_errno()) ? replace_sessions(v, buf, len) : e;
 }
 
 enum err state_begin_session(struct vault *v)
@@ -198,7 +229,9 @@ enum err state_begin_session(struct vault *v)
 	if (v->read_only)
 		return ERR_OK;
 	v->session = sessions_begin(&v->sessions);
-	return state_save_sessions(v);
+	TRY(state_save_sessions(v));
+	reserve_make(v);
+	return ERR_OK;
 }
 
 /* Clean means that everything of it is on the disk: the sync comes first, and any doubt leaves the session on the list. */
@@ -206,9 +239,10 @@ enum err state_end_session(struct vault *v)
 {
 	if (v->read_only)
 		return ERR_OK;
+	int whole = headerless_settle(v);
 	if (v->lower->syncfs(v->lower, v->top_fd) != 0)
 		return err_system("syncing the vault %s", v->path);
-	if (atomic_load(&v->headerless))
+	if (!whole)
 		return ERR_OK;
 	sessions_end_clean(&v->sessions, v->session);
 	return state_save_sessions(v);

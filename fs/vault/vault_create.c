@@ -197,6 +197,7 @@ static void undo_state_dir(struct vault *v)
 	if (v->state_fd >= 0) {
 		l->unlinkat(l, v->state_fd, bucket, 0);
 		l->unlinkat(l, v->state_fd, SESSIONS_NAME, 0);
+		l->unlinkat(l, v->state_fd, SESSIONS_SPARE_NAME, 0);
 	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		l->unlinkat(l, v->top_fd, names[i], 0);

@@ -27,13 +27,20 @@
  */
 #define TMP_DIR_PREFIX "signetfs.tmp."
 
-enum { PENDING_IDS = 32, RANDOM_NAME_SIZE = sizeof(TMP_DIR_PREFIX) + 32, FD_PATH_SIZE = 32 };
+enum { PENDING_IDS = 32, HEADERLESS_KEPT = 16, RANDOM_NAME_SIZE = sizeof(TMP_DIR_PREFIX) + 32, FD_PATH_SIZE = 32 };
 
 /* Directory ids (signetfs.dir) written but not synced yet, as open descriptors, so that a rename of the directory does not matter. */
 struct pending_ids {
 	unsigned count;
 	int overflow; /* more were made than are listed: only a sync of everything makes all durable */
 	int fd[PENDING_IDS];
+};
+
+/* file_headerless.c. */
+struct headerless_files {
+	unsigned count;
+	int overflow; /* there were more, or one whose state is unknown */
+	struct vault_file *file[HEADERLESS_KEPT];
 };
 
 struct vault {
@@ -59,7 +66,8 @@ struct vault {
 	pthread_mutex_t state;
 	struct sessions sessions;
 	uint64_t session;       /* 0: none (read-only) */
-	_Atomic int headerless; /* a file of this session was left without a header: the session cannot end cleanly */
+	_Atomic int headerless; /* a file of this session was left without a header: see file_headerless.c */
+	struct headerless_files kept;
 	_Atomic unsigned pending_any;
 	struct pending_ids pending;
 };
@@ -182,6 +190,19 @@ enum err state_load_sessions(struct vault *v);
 enum err state_save_sessions(struct vault *v);
 enum err state_begin_session(struct vault *v);
 enum err state_end_session(struct vault *v);
+
+/* ---- reserve.c ---- */
+
+/** Set room aside for the end of the session, where that is needed. */
+void reserve_make(struct vault *v);
+/** Something failed with @errnum: give up what was set aside, if that helps. True: try again. */
+int reserve_give(struct vault *v, int errnum);
+
+/* ---- file_headerless.c ---- */
+
+/** True when no file of this session lacks a header, now that it ends. */
+int headerless_settle(struct vault *v);
+void headerless_free(struct vault *v);
 
 /* ---- record.c: .signetfs/bucket ---- */
 

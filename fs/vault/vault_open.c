@@ -51,6 +51,7 @@ static void close_fd(struct vault *v, int fd)
 
 void vault_free(struct vault *v)
 {
+	headerless_free(v);
 	pending_free(v);
 	/* Before the descriptors: the cache may keep its books to the end. */
 	if (v->cache)

@@ -2,12 +2,15 @@
 
 import errno
 import os
+import select
 import shutil
 import subprocess
 
 import pytest
 
 from conftest import Mounted, needs_fuse
+from hostile import errno_of, wait_until, write
+from machine import unclean_sessions
 
 pytestmark = [needs_fuse, pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")]
 
@@ -175,7 +178,81 @@ def test_quota_reached(quota):
     assert fill(quota.path("after"), 4 << 20) is None
 
 
+def test_session_ends_clean_at_the_quota(quota):
+    kept = os.urandom(1_000_000)
+    with open(quota.path("kept"), "wb") as f:
+        f.write(kept)
+        os.fsync(f.fileno())
+    quota.remount()
+    os.close(os.open(quota.path("big"), os.O_CREAT | os.O_WRONLY))
+    assert fill(quota.path("big"), 40 << 20) == errno.EDQUOT
+    assert until_refused(lambda i: os.mkdir(quota.path(f"d{i}"))) == errno.EDQUOT
+    quota.box.run("umount", quota.point)
+    assert unclean_sessions(quota.vault) == 0
+    quota.limit("64M")
+    quota.box.run("mount", quota.vault, quota.point)
+    assert open(quota.path("kept"), "rb").read() == kept
+
+
 def fill_one(path, size):
     stopped = fill(path, size)
     if stopped:
         raise OSError(stopped, path)
+
+
+# ---- Ending, and beginning, where no block is left ----
+
+
+def fill_to_the_last_block(disk):
+    """Beside the vault, so that the mount's own writes are what finds no room."""
+    free = os.statvfs(disk)
+    with open(disk + "/ballast", "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, free.f_bavail * free.f_frsize)
+    assert os.statvfs(disk).f_bavail == 0
+
+
+@pytest.mark.parametrize("lazy", [[], ["--lazy"]], ids=["umount", "lazy"])
+def test_session_on_a_full_disk_ends_clean_and_another_begins(small, lazy):
+    disk = os.path.dirname(small.vault)
+    with open(small.path("kept"), "wb") as f:
+        f.write(b"k" * 100_000)
+    small.remount()
+    fill_to_the_last_block(disk)
+    for _ in range(3):
+        assert open(small.path("kept"), "rb").read() == b"k" * 100_000
+        pidfd = os.pidfd_open(small.pid())
+        small.box.run("umount", *lazy, small.point)
+        assert select.select([pidfd], [], [], 30)[0], "the process ends"
+        os.close(pidfd)
+        assert unclean_sessions(small.vault) == 0
+        small.box.run("mount", small.vault, small.point)
+    os.unlink(small.path("kept"))
+    # The kernel lets go of a removed file a moment later.
+    wait_until(lambda: errno_of(write, small.path("new"), b"n" * 50_000, True) == "", seconds=30)
+    small.box.run("umount", small.point)
+    assert unclean_sessions(small.vault) == 0
+    small.box.run("mount", small.vault, small.point)
+    assert open(small.path("new"), "rb").read() == b"n" * 50_000
+
+
+@pytest.mark.parametrize("how", ["removed", "room"])
+def test_file_that_got_no_header_and_then_did_not_matter(small, how):
+    """Removed, or given its header at the end, once there is room: nothing is left that a crash would have to explain."""
+    disk = os.path.dirname(small.vault)
+    small.remount()
+    os.close(os.open(small.path("first"), os.O_CREAT | os.O_WRONLY))
+    assert fill(small.path("first"), 65536) is None  # the record of its key is there
+    fill_to_the_last_block(disk)
+    for name in ("a", "b"):
+        fill(small.path(name), 65536)
+    assert sorted(os.listdir(small.point)) == ["a", "b", "first"]
+    if how == "removed":
+        os.unlink(small.path("a"))
+        os.unlink(small.path("b"))
+    else:
+        os.unlink(disk + "/ballast")
+    small.box.run("umount", small.point)
+    assert unclean_sessions(small.vault) == 0
+    small.box.run("mount", small.vault, small.point)
+    assert {n: os.path.getsize(small.path(n)) for n in os.listdir(small.point)} == (
+        {"first": 65536} if how == "removed" else {"a": 0, "b": 0, "first": 65536})

@@ -178,6 +178,11 @@ static int faulty_fstatvfs(const struct lower *l, int fd, struct statvfs *st)
 	return refused(l, READING, "fstatvfs") ? -1 : REAL(l)->fstatvfs(REAL(l), fd, st);
 }
 
+static int faulty_fstatfs(const struct lower *l, int fd, struct statfs *st)
+{
+	return refused(l, READING, "fstatfs") ? -1 : REAL(l)->fstatfs(REAL(l), fd, st);
+}
+
 static int faulty_mkdirat(const struct lower *l, int dirfd, const char *name, mode_t mode)
 {
 	return refused(l, CHANGING, "mkdirat") ? -1 : REAL(l)->mkdirat(REAL(l), dirfd, name, mode);
@@ -281,6 +286,7 @@ void faulty_lower_init(struct faulty_lower *f)
 		.fstat = faulty_fstat,
 		.fstatat = faulty_fstatat,
 		.fstatvfs = faulty_fstatvfs,
+		.fstatfs = faulty_fstatfs,
 		.mkdirat = faulty_mkdirat,
 		.mknodat = faulty_mknodat,
 		.symlinkat = faulty_symlinkat,
