@@ -4,6 +4,7 @@
 #include "kms/engine/authorize.h"
 #include "kms/engine/condition_keys.h"
 #include "kms/engine/grants.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/policy_cache.h"
@@ -15,6 +16,7 @@ struct decision {
 	struct call *call;
 	const struct authorize_question *question;
 	struct policy_caller caller;
+	char caller_id[STORE_UNIQUE_ID_SIZE];
 	struct policy_request request;
 	struct policy_inputs in;
 };
@@ -105,7 +107,8 @@ static void describe_caller(struct decision *d)
 	d->caller = (struct policy_caller){.kind = policy_caller_kind(c->arn, c->account),
 		.account = c->account,
 		.arn = c->arn,
-		.role = c->role[0] != '\0' ? c->role : NULL};
+		.role = c->role[0] != '\0' ? c->role : NULL,
+		.id = identity_of_caller(c, d->caller_id)};
 }
 
 static int could_be_granted(enum policy_why why)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 #include "kms/base/json.h"
 #include "kms/base/kdf.h"
 #include "kms/base/random.h"
 #include "kms/engine/condition_keys.h"
 #include "kms/engine/grants.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/principals.h"
 
 /* ---- Operations ---- */
@@ -254,9 +256,17 @@ static enum err look_at(void *context, const struct store_grant *g)
 	return ERR_INTERRUPTED;
 }
 
-static enum err search_for(struct search *s, const struct store_key *key, uint32_t bit, const char *grantee)
+/* @id: as what the ARN is bound; NULL: nobody bears it any more, or it needs none. */
+static enum err search_for(struct search *s, const struct store_key *key, uint32_t bit, const char *arn, const char *id)
 {
-	enum err e = store_grant_list(s->call->engine->store, key->row, grantee, bit, 0, 0, look_at, s);
+	struct store_grantee grantee = {.id = ""};
+	enum err e;
+
+	if (id == NULL && policy_arn_is_bound(arn))
+		return ERR_OK;
+	snprintf(grantee.arn, sizeof(grantee.arn), "%s", arn);
+	snprintf(grantee.id, sizeof(grantee.id), "%s", id != NULL ? id : "");
+	e = store_grant_list(s->call->engine->store, key->row, &grantee, bit, 0, 0, look_at, s);
 
 	return e == ERR_INTERRUPTED ? ERR_OK : e;
 }
@@ -266,17 +276,18 @@ enum err grants_match(struct call *call, const char *action, const struct store_
 	const struct engine_caller *c = call->caller;
 	struct search s = {.call = call, .action = action, .names_session = c->role[0] != '\0', .match = match};
 	uint32_t bit = grant_operation(action);
-	char root[ENGINE_ARN_SIZE];
+	char root[ENGINE_ARN_SIZE], room[STORE_UNIQUE_ID_SIZE];
+	const char *id = identity_of_caller(c, room);
 
 	if (bit == 0)
 		return ERR_OK;
 	s.has_context = operations[place_of(action)].has_context;
-	TRY(search_for(&s, key, bit, c->arn));
+	TRY(search_for(&s, key, bit, c->arn, id));
 	s.names_session = 0;
 	if (!match->found && c->role[0] != '\0')
-		TRY(search_for(&s, key, bit, c->role));
+		TRY(search_for(&s, key, bit, c->role, id));
 	if (match->found || !match->account_allowed)
 		return ERR_OK;
 	principal_root_arn(c->account, root);
-	return strcmp(root, c->arn) == 0 ? ERR_OK : search_for(&s, key, bit, root);
+	return strcmp(root, c->arn) == 0 ? ERR_OK : search_for(&s, key, bit, root, NULL);
 }

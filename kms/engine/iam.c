@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "kms/base/io.h"
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/engine/audit_iam.h"
 #include "kms/engine/iam.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/principals.h"
 
 enum { SESSION_MIN = 3600, SESSION_MAX = 43200, POLICIES_MAX = 20, UNIQUE_RANDOM = 17 };
@@ -141,24 +143,17 @@ enum err engine_account_list(struct engine *engine,
 
 /* ---- Making and deleting ---- */
 
-static enum err check_trusted(void *context, enum policy_named kind, const char *text)
+static enum err put_trust(struct engine *engine, int64_t role, const char *text)
 {
-	enum err e = principal_check(context, kind, text);
-
-	if (e == ERR_NOT_FOUND)
-		return err_fail(ERR_KMS_MALFORMED_POLICY, "Invalid principal in policy: there is no %.256s", text);
-	return e;
-}
-
-static enum err check_trust(struct engine *engine, const char *text)
-{
+	char *ids AUTO_FREE = NULL;
 	struct policy *policy;
 	enum err e;
 
 	TRY(policy_parse(POLICY_TRUST, text, &policy));
-	e = policy_each_principal(policy, check_trusted, engine);
+	e = identity_bind(engine, policy, "Invalid principal in policy", &ids);
 	policy_free(policy);
-	return e;
+	TRY(e);
+	return store_principal_set_trust(engine->store, role, text, ids);
 }
 
 static void new_unique_id(const char *prefix, char ret[STORE_UNIQUE_ID_SIZE])
@@ -189,8 +184,6 @@ static enum err check_spec(struct engine *engine, const struct engine_principal_
 	if (s->max_session != 0 && (!s->is_role || s->max_session < SESSION_MIN || s->max_session > SESSION_MAX))
 		return err_fail(
 			ERR_USAGE, "a role's longest session is between %d and %d seconds", SESSION_MIN, SESSION_MAX);
-	if (s->is_role)
-		TRY(check_trust(engine, s->trust));
 	e = store_account_find(engine->store, account);
 	return e == ERR_NOT_FOUND ? err_fail(e, "there is no account %s", account) : e;
 }
@@ -216,10 +209,12 @@ static enum err create(struct engine *engine, void *context)
 	snprintf(row->name, sizeof(row->name), "%s", s->name);
 	snprintf(row->path, sizeof(row->path), "%s", path);
 	new_unique_id(s->is_role ? "AROA" : "AIDA", row->unique_id);
-	e = store_principal_insert(engine->store, row, s->is_role ? s->trust : "", &row->row);
+	e = store_principal_insert(engine->store, row, &row->row);
 	if (e == ERR_EXISTS)
 		return err_fail(e, "account %s has a %s %s already", account, s->is_role ? "role" : "user", s->name);
 	TRY(e);
+	if (s->is_role)
+		TRY(put_trust(engine, row->row, s->trust));
 	principal_arn(row, arn);
 	json_object_set_new(c->response, s->is_role ? "role" : "user",
 		json_pack("{s:s, s:s, s:s}", "arn", arn, s->is_role ? "roleId" : "userId", row->unique_id,
@@ -303,8 +298,7 @@ static enum err set_trust(struct engine *engine, void *context)
 	TRY(find_row(engine, c->who, &row));
 	if (row.kind != STORE_ROLE)
 		return err_fail(ERR_USAGE, "%.64s is a user: only roles have a trust policy", row.name);
-	TRY(check_trust(engine, c->document));
-	return store_principal_set_trust(engine->store, row.row, c->document);
+	return put_trust(engine, row.row, c->document);
 }
 
 static enum err change_principal(struct engine *engine, const char *user_event, const char *role_event,
@@ -393,10 +387,12 @@ enum err engine_principal_policies(struct engine *engine, const char *who,
 
 enum err engine_principal_trust(struct engine *engine, const char *who, char **ret)
 {
+	struct store_document document AUTO_DOCUMENT = {NULL, NULL};
 	struct store_principal row;
 
 	TRY(find_row(engine, who, &row));
-	return store_principal_trust(engine->store, row.row, ret);
+	TRY(store_principal_trust(engine->store, row.row, &document));
+	return identity_show(engine, &document, ret);
 }
 
 /* ---- User ids ---- */

@@ -8,35 +8,26 @@
 #include "kms/engine/authorize.h"
 #include "kms/engine/context.h"
 #include "kms/engine/grants.h"
-#include "kms/engine/marker.h"
-#include "kms/engine/metadata.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/principals.h"
 #include "kms/engine/resolve.h"
 
-enum { GRANTS_OF_KEY_MAX = 50000, PAGE_DEFAULT = 50 };
-
-static void grant_auto(struct store_grant *g)
-{
-	store_grant_free(g);
-}
-#define AUTO_GRANT __attribute__((cleanup(grant_auto)))
+enum { GRANTS_OF_KEY_MAX = 50000 };
 
 /* ---- CreateGrant ---- */
 
-static enum err read_principal(struct call *call, const char *member, char ret[STORE_ARN_SIZE])
+static enum err read_principal(struct call *call, const char *member, struct store_grantee *ret)
 {
 	const char *arn = call_string(call, member);
 	enum err e;
 
 	if (arn == NULL)
 		return ERR_OK;
-	e = strlen(arn) < STORE_ARN_SIZE ? principal_check_arn(call->engine, arn) : ERR_NOT_FOUND;
-	if (e == ERR_NOT_FOUND)
-		return err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", arn);
-	TRY(e);
-	snprintf(ret, STORE_ARN_SIZE, "%s", arn);
-	return ERR_OK;
+	e = identity_read_grantee(call->engine, arn, ret);
+	return e == ERR_NOT_FOUND
+		       ? err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", arn)
+		       : e;
 }
 
 static enum err read_operations(struct call *call, struct store_grant *g)
@@ -107,7 +98,8 @@ static enum err compare(void *context, const struct store_grant *g)
 	struct twin *t = context;
 	const struct store_grant *w = t->wanted;
 
-	if (strcmp(g->name, w->name) != 0 || strcmp(g->retiring, w->retiring) != 0 || g->operations != w->operations ||
+	if (strcmp(g->name, w->name) != 0 || strcmp(g->retiring.arn, w->retiring.arn) != 0 ||
+		strcmp(g->retiring.id, w->retiring.id) != 0 || g->operations != w->operations ||
 		g->constraint != w->constraint ||
 		strcmp(g->constraints, w->constraints != NULL ? w->constraints : "") != 0)
 		return ERR_OK;
@@ -125,7 +117,7 @@ static enum err find_twin(struct call *call, struct store_grant *g, int *ret_fou
 	*ret_found = 0;
 	if (g->name[0] == '\0')
 		return ERR_OK;
-	e = store_grant_list(call->engine->store, call->key.row, g->grantee, 0, 0, 0, compare, &twin);
+	e = store_grant_list(call->engine->store, call->key.row, &g->grantee, 0, 0, 0, compare, &twin);
 	if (e != ERR_OK && e != ERR_INTERRUPTED)
 		return e;
 	*ret_found = twin.found;
@@ -153,8 +145,8 @@ static enum err read_grant(struct call *call, struct store_grant *g)
 	g->created = call->now;
 	snprintf(g->name, sizeof(g->name), "%s", name != NULL ? name : "");
 	principal_root_arn(call->caller->account, g->issuing);
-	TRY(read_principal(call, "GranteePrincipal", g->grantee));
-	TRY(read_principal(call, "RetiringPrincipal", g->retiring));
+	TRY(read_principal(call, "GranteePrincipal", &g->grantee));
+	TRY(read_principal(call, "RetiringPrincipal", &g->retiring));
 	TRY(read_operations(call, g));
 	return read_constraints(call, g);
 }
@@ -172,136 +164,6 @@ enum err op_create_grant(struct call *call)
 	TRY(grant_token_make(call->engine, g.id, token));
 	encode_hex(g.id, sizeof(g.id), id);
 	return call_answer(call, json_pack("{s:s, s:s}", "GrantToken", token, "GrantId", id));
-}
-
-/* ---- Listings ---- */
-
-struct listing {
-	struct call *call;
-	json_t *list;
-	size_t limit;
-	int64_t last; /* row of the last entry that fits */
-	int more;
-};
-
-static json_t *constraints_of(const struct store_grant *g)
-{
-	json_t *pairs = NULL;
-
-	if (g->constraint == STORE_CONSTRAINT_NONE ||
-		json_parse(g->constraints, strlen(g->constraints), &pairs) != ERR_OK)
-		return NULL;
-	return json_pack("{s:o}",
-		g->constraint == STORE_CONSTRAINT_EQUALS ? "EncryptionContextEquals" : "EncryptionContextSubset",
-		pairs);
-}
-
-static json_t *entry_of(const struct store_grant *g, const char *key_arn)
-{
-	char id[GRANT_ID_TEXT_SIZE];
-
-	encode_hex(g->id, sizeof(g->id), id);
-	return json_pack("{s:s, s:s, s:s*, s:o?, s:s, s:s*, s:s, s:o?, s:o*}", "KeyId", key_arn, "GrantId", id, "Name",
-		g->name[0] != '\0' ? g->name : NULL, "CreationDate", metadata_time(g->created), "GranteePrincipal",
-		g->grantee, "RetiringPrincipal", g->retiring[0] != '\0' ? g->retiring : NULL, "IssuingAccount",
-		g->issuing, "Operations", grant_operations(g->operations), "Constraints", constraints_of(g));
-}
-
-/* The key's row number for the time being: no query runs inside of another. */
-static enum err add_entry(void *context, const struct store_grant *g)
-{
-	struct listing *l = context;
-	json_t *entry;
-
-	if (json_array_size(l->list) == l->limit) {
-		l->more = 1;
-		return ERR_INTERRUPTED;
-	}
-	entry = entry_of(g, "");
-	if (entry == NULL || json_object_set_new(entry, "KeyId", json_integer(g->key)) != 0 ||
-		json_array_append_new(l->list, entry) != 0)
-		return ERR_NO_MEMORY;
-	l->last = g->row;
-	return ERR_OK;
-}
-
-static enum err name_keys(struct call *call, json_t *list)
-{
-	struct store_key key;
-	json_t *entry;
-	size_t i;
-
-	json_array_foreach (list, i, entry) {
-		char arn[ENGINE_ARN_SIZE];
-
-		TRY(store_key_get(call->engine->store, json_integer_value(json_object_get(entry, "KeyId")), &key));
-		names_key_arn(&key, arn);
-		json_object_set_new(entry, "KeyId", json_string(arn));
-	}
-	return ERR_OK;
-}
-
-static enum err answer_listing(struct call *call, struct listing *l, enum err e)
-{
-	if (e == ERR_OK || e == ERR_INTERRUPTED)
-		e = name_keys(call, l->list);
-	if (e != ERR_OK) {
-		json_decref(l->list);
-		return e;
-	}
-	return marker_answer_row(call, "Grants", l->list, l->more, l->last);
-}
-
-/* One grant by its id, if it is one of the key's. */
-static enum err list_one(struct call *call, struct listing *l, const char *grant_id)
-{
-	struct store_grant g AUTO_GRANT = {.row = 0};
-	const char *grantee = call_string(call, "GranteePrincipal");
-	uint8_t id[STORE_GRANT_ID_SIZE];
-	enum err e = grant_read_id(grant_id, id);
-
-	if (e == ERR_OK)
-		e = store_grant_find(call->engine->store, id, &g);
-	if (e == ERR_OK && g.key == call->key.row && (grantee == NULL || strcmp(grantee, g.grantee) == 0))
-		return add_entry(l, &g);
-	return e == ERR_NOT_FOUND ? ERR_OK : e;
-}
-
-enum err op_list_grants(struct call *call)
-{
-	struct listing l = {.call = call, .limit = (size_t)call_integer(call, "Limit", PAGE_DEFAULT)};
-	const char *id = call_string(call, "GrantId");
-	int64_t after;
-	enum err e;
-
-	TRY(marker_read_row(call, &after));
-	l.list = json_array();
-	if (id != NULL)
-		e = list_one(call, &l, id);
-	else
-		e = store_grant_list(call->engine->store, call->key.row, call_string(call, "GranteePrincipal"), 0,
-			after, l.limit + 1, add_entry, &l);
-	return answer_listing(call, &l, e);
-}
-
-enum err op_list_retirable_grants(struct call *call)
-{
-	struct listing l = {.call = call, .limit = (size_t)call_integer(call, "Limit", PAGE_DEFAULT)};
-	const char *retiring = call_string(call, "RetiringPrincipal");
-	char prefix[32];
-	int64_t after;
-	enum err e;
-
-	/* Any principal of the caller's account, and no other. */
-	snprintf(prefix, sizeof(prefix), "::%s:", call->caller->account);
-	if (!names_starts_with(retiring, "arn:aws:") || principal_check_arn(call->engine, retiring) != ERR_OK)
-		return err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", retiring);
-	if (strstr(retiring, prefix) == NULL)
-		return authorize_deny(call->caller, "ListRetirableGrants", retiring);
-	TRY(marker_read_row(call, &after));
-	l.list = json_array();
-	e = store_grant_list_retirable(call->engine->store, call->region, retiring, after, l.limit + 1, add_entry, &l);
-	return answer_listing(call, &l, e);
 }
 
 /* ---- Ending a grant ---- */
@@ -352,11 +214,6 @@ static enum err find_to_retire(struct call *call, struct store_grant *g, struct 
 	return e;
 }
 
-static int is_caller(const struct engine_caller *c, const char *arn)
-{
-	return arn[0] != '\0' && (strcmp(arn, c->arn) == 0 || (c->role[0] != '\0' && strcmp(arn, c->role) == 0));
-}
-
 /* The grant itself says who may: the key's account, the retiring principal, a grantee that may retire. A policy can only deny. */
 static enum err authorize_retiring(struct call *call, const struct store_grant *g, const struct store_key *key)
 {
@@ -370,8 +227,8 @@ static enum err authorize_retiring(struct call *call, const struct store_grant *
 	TRY(authorize_decide(call, &question, &why));
 	if (why == POLICY_DENIED_BY_KEY_POLICY || why == POLICY_DENIED_BY_IDENTITY || why == POLICY_DENIED_BY_SESSION)
 		return authorize(call, "RetireGrant", key);
-	if (strcmp(c->arn, root) == 0 || is_caller(c, g->retiring) ||
-		(is_caller(c, g->grantee) && g->operations & grant_operation("RetireGrant")))
+	if (strcmp(c->arn, root) == 0 || identity_is_caller(&g->retiring, c) ||
+		(identity_is_caller(&g->grantee, c) && g->operations & grant_operation("RetireGrant")))
 		return ERR_OK;
 	return authorize_deny(c, "RetireGrant", arn);
 }

@@ -3,24 +3,15 @@
 #include <string.h>
 #include "kms/base/io.h"
 #include "kms/engine/authorize.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/key_policy.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/policy_cache.h"
-#include "kms/engine/principals.h"
 
-#define POLICY_NAME "default"
+#define POLICY_NAME        "default"
+#define INVALID_PRINCIPALS "Policy contains a statement with one or more invalid principals"
 
 /* ---- A policy that is to be stored ---- */
-
-static enum err check_principal(void *context, enum policy_named kind, const char *text)
-{
-	enum err e = principal_check(context, kind, text);
-
-	if (e == ERR_NOT_FOUND)
-		return err_fail(ERR_KMS_MALFORMED_POLICY,
-			"Policy contains a statement with one or more invalid principals: there is no %.256s.", text);
-	return e;
-}
 
 /* The question that PutKeyPolicy will ask next time. */
 static enum err check_lockout(struct call *call, const struct store_key *key, const struct policy *policy)
@@ -41,16 +32,17 @@ static enum err check_lockout(struct call *call, const struct store_key *key, co
 
 enum err key_policy_put(struct call *call, struct store_key *key, const char *text)
 {
+	char *ids AUTO_FREE = NULL;
 	struct policy *policy;
 	enum err e;
 
 	TRY(policy_parse(POLICY_KEY, text, &policy));
-	e = policy_each_principal(policy, check_principal, call->engine);
+	e = identity_bind(call->engine, policy, INVALID_PRINCIPALS, &ids);
 	if (e == ERR_OK)
 		e = check_lockout(call, key, policy);
 	policy_free(policy);
 	TRY(e);
-	return store_key_policy_set(call->engine->store, key->row, text, &key->policy);
+	return store_key_policy_set(call->engine->store, key->row, text, ids, &key->policy);
 }
 
 /* ---- Operations ---- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kms/base/io.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/policy_cache.h"
 
 enum { SLOTS = 1024, POLICIES_OF_PRINCIPAL_MAX = 64, ATTEMPTS = 4 };
@@ -57,13 +58,10 @@ void policy_set_release(struct policy_set **set)
 	free(s);
 }
 
-static enum err set_add(struct policy_set *set, enum policy_kind kind, const char *name, const char *text)
+static enum err set_add(
+	struct policy_set *set, enum policy_kind kind, const char *name, const struct store_document *document)
 {
-	enum err e = policy_parse(kind, text, &set->policy[set->count]);
-
-	if (e == ERR_KMS_MALFORMED_POLICY || e == ERR_KMS_LIMIT_EXCEEDED)
-		return err_fail(ERR_KEYSTORE, "a stored policy cannot be read (%s), so nobody is let in", err_text(e));
-	TRY(e);
+	TRY(identity_parse(kind, document, &set->policy[set->count]));
 	set->name[set->count] = strdup(name);
 	if (set->name[set->count] == NULL) {
 		policy_free(set->policy[set->count]);
@@ -148,31 +146,38 @@ static void cache_put(struct policy_cache *cache, const struct policy_name *name
 	"\"kms:GetKeyRotationStatus\", \"kms:ListAliases\", \"kms:ListGrants\", \"kms:ListKeyPolicies\", "             \
 	"\"kms:ListKeyRotations\", \"kms:ListResourceTags\", \"kms:ReEncryptFrom\", \"kms:ReEncryptTo\""
 
-static enum err own_text(const struct store_key *key, char **ret)
+static enum err own_document(const struct store_key *key, struct store_document *ret)
 {
+	struct store_document d AUTO_DOCUMENT = {NULL, strdup("{}")};
 	int n;
 
 	if (key->manager == KEY_MANAGER_AWS)
-		n = asprintf(ret, HEAD PRINCIPAL "    \"Action\" : [ " ON_MANAGED " ],\n" TAIL, "auto-signetfs-1",
+		n = asprintf(&d.text, HEAD PRINCIPAL "    \"Action\" : [ " ON_MANAGED " ],\n" TAIL, "auto-signetfs-1",
 			"Use through signetfs", key->account);
 	else
-		n = asprintf(ret, HEAD PRINCIPAL "    \"Action\" : \"kms:*\",\n" TAIL, "key-default-1",
+		n = asprintf(&d.text, HEAD PRINCIPAL "    \"Action\" : \"kms:*\",\n" TAIL, "key-default-1",
 			"Enable IAM User Permissions", key->account);
-	return n < 0 ? ERR_NO_MEMORY : ERR_OK;
+	if (n < 0)
+		d.text = NULL;
+	if (d.text == NULL || d.principals == NULL)
+		return ERR_NO_MEMORY;
+	*ret = d;
+	d = (struct store_document){NULL, NULL};
+	return ERR_OK;
 }
 
-static enum err text_of(struct engine *engine, const struct store_key *key, char **ret)
+static enum err document_of(struct engine *engine, const struct store_key *key, struct store_document *ret)
 {
-	return key->policy == 0 ? own_text(key, ret) : store_key_policy(engine->store, key->policy, ret);
+	return key->policy == 0 ? own_document(key, ret) : store_key_policy(engine->store, key->policy, ret);
 }
 
 /* Between the reading of a key and of its policy another process may replace the policy: read the key again. */
-static enum err text_now(struct engine *engine, struct store_key *key, char **ret)
+static enum err document_now(struct engine *engine, struct store_key *key, struct store_document *ret)
 {
 	enum err e = ERR_NOT_FOUND;
 
 	for (int i = 0; i < ATTEMPTS && e == ERR_NOT_FOUND; i++) {
-		e = text_of(engine, key, ret);
+		e = document_of(engine, key, ret);
 		if (e == ERR_NOT_FOUND)
 			TRY(store_key_find(engine->store, key->region, key->id, key));
 	}
@@ -181,9 +186,11 @@ static enum err text_now(struct engine *engine, struct store_key *key, char **re
 
 enum err policy_text_of_key(struct engine *engine, const struct store_key *key, char **ret)
 {
+	struct store_document document AUTO_DOCUMENT = {NULL, NULL};
 	struct store_key now = *key;
 
-	return text_now(engine, &now, ret);
+	TRY(document_now(engine, &now, &document));
+	return identity_show(engine, &document, ret);
 }
 
 static struct policy_name name_of_key(const struct store_key *key)
@@ -198,17 +205,17 @@ enum err policies_of_key(struct engine *engine, const struct store_key *key, str
 {
 	struct policy_set *set AUTO_POLICIES = NULL;
 	struct policy_name name = name_of_key(key);
+	struct store_document document AUTO_DOCUMENT = {NULL, NULL};
 	struct store_key now = *key;
-	char *text AUTO_FREE = NULL;
 
 	*ret = cache_get(engine->policies, &name);
 	if (*ret != NULL)
 		return ERR_OK;
-	TRY(text_now(engine, &now, &text));
+	TRY(document_now(engine, &now, &document));
 	set = set_new(1);
 	if (set == NULL)
 		return ERR_NO_MEMORY;
-	TRY(set_add(set, POLICY_KEY, "default", text));
+	TRY(set_add(set, POLICY_KEY, "default", &document));
 	name = name_of_key(&now);
 	cache_put(engine->policies, &name, set);
 	*ret = STEAL(set);
@@ -219,11 +226,12 @@ enum err policies_of_key(struct engine *engine, const struct store_key *key, str
 
 static enum err take_attached(void *context, const char *name, const char *document)
 {
+	const struct store_document whole = {(char *)(uintptr_t)document, (char[]){"{}"}}; /* names no principals */
 	struct policy_set *set = context;
 
 	if (set->count == POLICIES_OF_PRINCIPAL_MAX)
 		return err_fail(ERR_KEYSTORE, "a principal has too many policies, so it is not let in");
-	return set_add(set, POLICY_IDENTITY, name, document);
+	return set_add(set, POLICY_IDENTITY, name, &whole);
 }
 
 enum err policies_of_principal(struct engine *engine, int64_t principal, struct policy_set **ret)

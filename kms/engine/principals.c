@@ -99,11 +99,10 @@ enum err principal_find(struct engine *engine, const char *arn, struct store_pri
 
 /* ---- Is it there? ---- */
 
-static enum err check_session(struct engine *engine, const char *arn)
+static enum err check_session(struct engine *engine, const char *arn, struct store_principal *ret)
 {
 	char account[ENGINE_ACCOUNT_SIZE], role[STORE_NAME_SIZE];
 	const char *rest = split(arn, "sts", account);
-	struct store_principal p;
 	size_t len;
 
 	if (rest == NULL)
@@ -118,27 +117,29 @@ static enum err check_session(struct engine *engine, const char *arn)
 		return not_there(arn);
 	memcpy(role, rest, len);
 	role[len] = '\0';
-	return store_principal_find(engine->store, account, STORE_ROLE, role, &p);
+	return store_principal_find(engine->store, account, STORE_ROLE, role, ret);
 }
 
-enum err principal_check(struct engine *engine, enum policy_named kind, const char *text)
+enum err principal_check(
+	struct engine *engine, enum policy_named kind, const char *text, char ret_id[STORE_UNIQUE_ID_SIZE])
 {
-	struct store_principal p;
+	struct store_principal p = {.unique_id = ""};
 
 	if (kind == POLICY_NAMED_ACCOUNT)
-		return store_account_find(engine->store, text);
-	if (kind != POLICY_NAMED_ARN)
-		return ERR_OK;
-	return names_starts_with(text, "arn:aws:sts::") ? check_session(engine, text)
-							: principal_find(engine, text, &p);
+		TRY(store_account_find(engine->store, text));
+	else if (kind == POLICY_NAMED_ARN)
+		TRY(names_starts_with(text, "arn:aws:sts::") ? check_session(engine, text, &p)
+							     : principal_find(engine, text, &p));
+	memcpy(ret_id, p.unique_id, STORE_UNIQUE_ID_SIZE);
+	return ERR_OK;
 }
 
-enum err principal_check_arn(struct engine *engine, const char *arn)
+enum err principal_check_arn(struct engine *engine, const char *arn, char ret_id[STORE_UNIQUE_ID_SIZE])
 {
 	char account[ENGINE_ACCOUNT_SIZE];
 	const char *rest = split(arn, "iam", account);
 
 	if (rest != NULL && strcmp(rest, "root") == 0)
-		return store_account_find(engine->store, account);
-	return principal_check(engine, POLICY_NAMED_ARN, arn);
+		return principal_check(engine, POLICY_NAMED_ACCOUNT, account, ret_id);
+	return principal_check(engine, POLICY_NAMED_ARN, arn, ret_id);
 }

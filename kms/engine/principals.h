@@ -22,11 +22,12 @@ void principal_describe_federated(const struct store_principal *user, const char
 enum err principal_find(struct engine *engine, const char *arn, struct store_principal *ret);
 
 /**
- * Is there what a policy or grant names: the account; the user or role; of a session its role, whatever the session's name?
- * ERR_NOT_FOUND. Services and identity providers are not ours to know.
+ * Is there what a policy or grant names: the account; the user or role; of a session its role, whatever the session's name? Gives the
+ * user's or role's unique id, "" of others. ERR_NOT_FOUND. Services and identity providers are not ours to know.
  */
-enum err principal_check(struct engine *engine, enum policy_named kind, const char *text);
+enum err principal_check(
+	struct engine *engine, enum policy_named kind, const char *text, char ret_id[STORE_UNIQUE_ID_SIZE]);
 /** The same for an ARN alone, as grants name principals: "…:root" is an account. */
-enum err principal_check_arn(struct engine *engine, const char *arn);
+enum err principal_check_arn(struct engine *engine, const char *arn, char ret_id[STORE_UNIQUE_ID_SIZE]);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include "kms/base/io.h"
 #include "kms/base/json.h"
 #include "kms/engine/authorize.h"
 #include "kms/engine/iam.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/principals.h"
 #include "kms/engine/resolve.h"
@@ -94,15 +96,19 @@ static enum err decide(struct call *call, struct authorize_question *q, const ch
 {
 	json_t *trace AUTO_JSON = json_array();
 	struct policy *policy = NULL;
+	char *ids AUTO_FREE = NULL;
 	enum policy_why why;
-	enum err e;
+	enum err e = ERR_OK;
 
 	if (text != NULL)
 		TRY(policy_parse(POLICY_KEY, text, &policy));
+	if (text != NULL)
+		e = identity_bind(call->engine, policy, "the policy cannot be put", &ids);
 	q->instead = policy;
 	q->owner = call->caller->account;
 	q->trace = trace;
-	e = authorize_decide(call, q, &why);
+	if (e == ERR_OK)
+		e = authorize_decide(call, q, &why);
 	policy_free(policy);
 	TRY(e);
 	*ret = explanation(call->caller, q, why, trace);

@@ -8,6 +8,7 @@
 #include "kms/engine/access_keys.h"
 #include "kms/engine/audit_iam.h"
 #include "kms/engine/authorize.h"
+#include "kms/engine/identity.h"
 #include "kms/engine/principals.h"
 #include "kms/engine/session.h"
 #include "kms/engine/sts.h"
@@ -166,13 +167,13 @@ static enum err deny_role(const struct call *call, const char *arn)
 static enum err check_trust(struct call *call, const struct store_principal *role, const char *arn)
 {
 	struct authorize_question question = {.action = "sts:AssumeRole", .resource = arn, .owner = role->account};
-	char *text AUTO_FREE = NULL;
+	struct store_document document AUTO_DOCUMENT = {NULL, NULL};
 	struct policy *trust;
 	enum policy_why why;
 	enum err e;
 
-	TRY(store_principal_trust(call->engine->store, role->row, &text));
-	TRY(policy_parse(POLICY_TRUST, text, &trust));
+	TRY(store_principal_trust(call->engine->store, role->row, &document));
+	TRY(identity_parse(POLICY_TRUST, &document, &trust));
 	question.instead = trust;
 	e = authorize_decide(call, &question, &why);
 	policy_free(trust);

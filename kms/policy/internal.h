@@ -96,6 +96,7 @@ int address_within(const struct address *a, const struct address *range);
 struct principal {
 	enum policy_named kind;
 	const char *text; /* of an ACCOUNT: 12 digits */
+	const char *id;   /* of an ARN that is bound; NULL: nobody's, if it needs one */
 };
 
 struct statement {
@@ -111,6 +112,7 @@ struct statement {
 struct policy {
 	enum policy_kind kind;
 	json_t *document; /* owns the texts */
+	json_t *ids;      /* owns the ids of principals; NULL: not bound */
 	size_t count;
 	struct statement *statements;
 };

@@ -173,7 +173,7 @@ static enum err read_principal(const char *type, json_t *list, size_t i, const c
 {
 	const char *text = json_string_value(json_array_get(list, i));
 
-	p->text = text;
+	*p = (struct principal){.text = text, .id = NULL};
 	if (strcmp(type, "AWS") == 0) {
 		TRY(read_aws_principal(text, label, p));
 		if (p->text == NULL) {
@@ -220,7 +220,7 @@ static enum err read_anyone(struct statement *s)
 	s->principals = calloc(1, sizeof(*s->principals));
 	if (s->principals == NULL)
 		return ERR_NO_MEMORY;
-	s->principals[s->principal_count++] = (struct principal){POLICY_NAMED_ANYONE, "*"};
+	s->principals[s->principal_count++] = (struct principal){.kind = POLICY_NAMED_ANYONE, .text = "*"};
 	return ERR_OK;
 }
 
@@ -399,5 +399,6 @@ void policy_free(struct policy *p)
 		statement_free(&p->statements[i]);
 	free(p->statements);
 	json_decref(p->document);
+	json_decref(p->ids);
 	free(p);
 }

@@ -53,6 +53,19 @@ enum policy_named {
 enum err policy_each_principal(const struct policy *policy,
 	enum err (*each)(void *context, enum policy_named kind, const char *text), void *context);
 
+/*
+ * A user or role is who it was when the document was put: a name can be given to somebody else later. So the ARNs of a document mean
+ * nobody until they are bound to unique ids ("AIDA…", "AROA…"; of a session its role's). What ends "…:root", and federated users, of
+ * whom nothing but the name is kept, need none.
+ */
+
+/** Does an ARN need an id to mean somebody? */
+int policy_arn_is_bound(const char *arn);
+/** Bind each ARN to what @ids, an object, has for it. One that it has not stays nobody's. */
+void policy_bind(struct policy *policy, json_t *ids);
+/** The document's text with other words for some of its principals: those that are members of @shown. Free with free(). */
+enum err policy_rename_principals(const char *text, const json_t *shown, char **ret);
+
 /* ---- Who asks ---- */
 
 enum policy_caller_kind {
@@ -70,6 +83,7 @@ struct policy_caller {
 	const char *account; /* 12 digits; "" of a service */
 	const char *arn;     /* of a session: the session's; of a service: its host name */
 	const char *role;    /* of a role session: the role's ARN; otherwise NULL */
+	const char *id;      /* unique id of the user or of the session's role; otherwise NULL */
 };
 
 /** What kind of principal an ARN names for @account; UNKNOWN when it is none or of another account. */

@@ -51,15 +51,27 @@ enum policy_caller_kind policy_caller_kind(const char *arn, const char *account)
 
 /* ---- Principal ---- */
 
-static unsigned match_arn(const char *text, const struct policy_caller *caller)
+/* A name that somebody else bore when the document was put is not the caller's. */
+static int is_same_one(const struct principal *p, const struct policy_caller *caller)
 {
+	if (!policy_arn_is_bound(p->text))
+		return 1;
+	return p->id != NULL && caller->id != NULL && strcmp(p->id, caller->id) == 0;
+}
+
+static unsigned match_arn(const struct principal *p, const struct policy_caller *caller)
+{
+	unsigned found = 0;
+
 	if (caller->kind == POLICY_CALLER_UNKNOWN || caller->kind == POLICY_CALLER_SERVICE)
 		return 0;
-	if (strcmp(text, caller->arn) == 0)
-		return caller->kind == POLICY_CALLER_ROLE_SESSION || caller->kind == POLICY_CALLER_FEDERATED_USER
-			       ? POLICY_ALLOWS | POLICY_ALLOWS_SESSION
-			       : POLICY_ALLOWS;
-	return caller->role != NULL && strcmp(text, caller->role) == 0 ? POLICY_ALLOWS : 0;
+	if (strcmp(p->text, caller->arn) == 0)
+		found = caller->kind == POLICY_CALLER_ROLE_SESSION || caller->kind == POLICY_CALLER_FEDERATED_USER
+				? POLICY_ALLOWS | POLICY_ALLOWS_SESSION
+				: POLICY_ALLOWS;
+	else if (caller->role != NULL && strcmp(p->text, caller->role) == 0)
+		found = POLICY_ALLOWS;
+	return found != 0 && is_same_one(p, caller) ? found : 0;
 }
 
 static unsigned match_one(const struct principal *p, const struct policy_caller *caller)
@@ -73,7 +85,7 @@ static unsigned match_one(const struct principal *p, const struct policy_caller 
 		return caller->kind == POLICY_CALLER_ROOT ? POLICY_ALLOWS | POLICY_ALLOWS_ACCOUNT
 							  : POLICY_ALLOWS_ACCOUNT;
 	case POLICY_NAMED_ARN:
-		return match_arn(p->text, caller);
+		return match_arn(p, caller);
 	case POLICY_NAMED_SERVICE:
 		return caller->kind == POLICY_CALLER_SERVICE && strcmp(p->text, caller->arn) == 0 ? POLICY_ALLOWS : 0;
 	case POLICY_NAMED_FEDERATED:
@@ -84,11 +96,12 @@ static unsigned match_one(const struct principal *p, const struct policy_caller 
 
 /* ---- NotPrincipal ---- */
 
-static int names(const struct statement *s, enum policy_named kind, const char *text)
+static int names(
+	const struct statement *s, const struct policy_caller *caller, enum policy_named kind, const char *text)
 {
-	for (size_t i = 0; i < s->principal_count; i++)
-		if (s->principals[i].kind == POLICY_NAMED_ANYONE ||
-			(s->principals[i].kind == kind && strcmp(s->principals[i].text, text) == 0))
+	for (const struct principal *p = s->principals; p < s->principals + s->principal_count; p++)
+		if (p->kind == POLICY_NAMED_ANYONE || (p->kind == kind && strcmp(p->text, text) == 0 &&
+							      (kind != POLICY_NAMED_ARN || is_same_one(p, caller))))
 			return 1;
 	return 0;
 }
@@ -100,14 +113,14 @@ static int names(const struct statement *s, enum policy_named kind, const char *
 static int is_exempt(const struct statement *s, const struct policy_caller *caller)
 {
 	if (caller->kind == POLICY_CALLER_SERVICE)
-		return names(s, POLICY_NAMED_SERVICE, caller->arn);
-	if (!names(s, POLICY_NAMED_ACCOUNT, caller->account))
+		return names(s, caller, POLICY_NAMED_SERVICE, caller->arn);
+	if (!names(s, caller, POLICY_NAMED_ACCOUNT, caller->account))
 		return 0;
 	if (caller->kind == POLICY_CALLER_ROOT)
 		return 1;
-	if (caller->role != NULL && !names(s, POLICY_NAMED_ARN, caller->role))
+	if (caller->role != NULL && !names(s, caller, POLICY_NAMED_ARN, caller->role))
 		return 0;
-	return names(s, POLICY_NAMED_ARN, caller->arn);
+	return names(s, caller, POLICY_NAMED_ARN, caller->arn);
 }
 
 unsigned principal_match(const struct statement *s, const struct policy_caller *caller)
@@ -129,4 +142,32 @@ enum err policy_each_principal(const struct policy *policy,
 			TRY(each(context, policy->statements[i].principals[j].kind,
 				policy->statements[i].principals[j].text));
 	return ERR_OK;
+}
+
+/* ---- Whose names they are ---- */
+
+int policy_arn_is_bound(const char *arn)
+{
+	static const char *const kinds[] = {":user/", ":role/", ":assumed-role/"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *account = after(arn, i < 2 ? "arn:aws:iam::" : "arn:aws:sts::");
+
+		if (account != NULL && strspn(account, "0123456789") == 12 && after(account + 12, kinds[i]) != NULL)
+			return 1;
+	}
+	return 0;
+}
+
+void policy_bind(struct policy *policy, json_t *ids)
+{
+	json_decref(policy->ids);
+	policy->ids = json_incref(ids);
+	for (size_t i = 0; i < policy->count; i++) {
+		struct statement *s = &policy->statements[i];
+
+		for (size_t j = 0; j < s->principal_count; j++)
+			if (s->principals[j].kind == POLICY_NAMED_ARN)
+				s->principals[j].id = json_string_value(json_object_get(ids, s->principals[j].text));
+	}
 }

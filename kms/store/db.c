@@ -283,3 +283,14 @@ enum err query_strdup(struct query *q, int i, char **ret)
 	*ret = copy;
 	return ERR_OK;
 }
+
+enum err query_document(struct query *q, struct store_document *ret)
+{
+	struct store_document d AUTO_DOCUMENT = {NULL, NULL};
+
+	TRY(query_strdup(q, 0, &d.text));
+	TRY(query_strdup(q, 1, &d.principals));
+	*ret = d;
+	d = (struct store_document){NULL, NULL};
+	return ERR_OK;
+}

@@ -84,5 +84,7 @@ enum err query_blob(struct query *q, int i, void *buf, size_t size, size_t *ret_
 enum err query_exact(struct query *q, int i, void *buf, size_t len);
 /** A text of any length; free with free(). */
 enum err query_strdup(struct query *q, int i, char **ret);
+/** The first two columns. */
+enum err query_document(struct query *q, struct store_document *ret);
 
 #endif

@@ -9,8 +9,10 @@ static enum err grant_read(struct query *q, struct store_grant *ret)
 
 	TRY(query_exact(q, 1, g.id, sizeof(g.id)));
 	TRY(query_text(q, 3, g.name, sizeof(g.name)));
-	TRY(query_text(q, 4, g.grantee, sizeof(g.grantee)));
-	TRY(query_text(q, 5, g.retiring, sizeof(g.retiring)));
+	TRY(query_text(q, 4, g.grantee.arn, sizeof(g.grantee.arn)));
+	TRY(query_text(q, 5, g.retiring.arn, sizeof(g.retiring.arn)));
+	TRY(query_text(q, 11, g.grantee.id, sizeof(g.grantee.id)));
+	TRY(query_text(q, 12, g.retiring.id, sizeof(g.retiring.id)));
 	TRY(query_text(q, 6, g.issuing, sizeof(g.issuing)));
 	g.operations = (uint32_t)query_int(q, 7);
 	if (kind < STORE_CONSTRAINT_NONE || kind > STORE_CONSTRAINT_SUBSET)
@@ -36,13 +38,15 @@ enum err store_grant_insert(struct store *store, const struct store_grant *g, in
 	query_bind_blob(&q, 0, g->id, sizeof(g->id));
 	query_bind_int(&q, 1, g->key);
 	query_bind_text(&q, 2, g->name);
-	query_bind_text(&q, 3, g->grantee);
-	query_bind_text(&q, 4, g->retiring);
+	query_bind_text(&q, 3, g->grantee.arn);
+	query_bind_text(&q, 4, g->retiring.arn);
 	query_bind_text(&q, 5, g->issuing);
 	query_bind_int(&q, 6, g->operations);
 	query_bind_int(&q, 7, g->constraint);
 	query_bind_text(&q, 8, g->constraints != NULL ? g->constraints : "");
 	query_bind_time(&q, 9, g->created);
+	query_bind_text(&q, 10, g->grantee.id);
+	query_bind_text(&q, 11, g->retiring.id);
 	TRY(query_run(&q, NULL));
 	*ret_row = sqlite3_last_insert_rowid(q.db->handle);
 	return ERR_OK;
@@ -107,8 +111,8 @@ static int64_t limit_of(size_t limit)
 	return limit > 0 ? (int64_t)limit : -1;
 }
 
-enum err store_grant_list(struct store *store, int64_t key, const char *grantee, uint32_t operations, int64_t after,
-	size_t limit, store_grant_fn each, void *context)
+enum err store_grant_list(struct store *store, int64_t key, const struct store_grantee *grantee, uint32_t operations,
+	int64_t after, size_t limit, store_grant_fn each, void *context)
 {
 	struct query q AUTO_QUERY = {0};
 
@@ -117,20 +121,23 @@ enum err store_grant_list(struct store *store, int64_t key, const char *grantee,
 	query_bind_int(&q, 1, after);
 	query_bind_int(&q, 2, operations);
 	query_bind_int(&q, 3, limit_of(limit));
-	if (grantee != NULL)
-		query_bind_text(&q, 4, grantee);
+	if (grantee != NULL) {
+		query_bind_text(&q, 4, grantee->arn);
+		query_bind_text(&q, 5, grantee->id);
+	}
 	return pass_all(&q, each, context);
 }
 
-enum err store_grant_list_retirable(struct store *store, const char *region, const char *retiring, int64_t after,
-	size_t limit, store_grant_fn each, void *context)
+enum err store_grant_list_retirable(struct store *store, const char *region, const struct store_grantee *retiring,
+	int64_t after, size_t limit, store_grant_fn each, void *context)
 {
 	struct query q AUTO_QUERY = {0};
 
 	TRY(query_begin(store, SQL_GRANT_LIST_RETIRABLE, &q));
-	query_bind_text(&q, 0, retiring);
-	query_bind_int(&q, 1, after);
-	query_bind_text(&q, 2, region);
-	query_bind_int(&q, 3, limit_of(limit));
+	query_bind_text(&q, 0, retiring->arn);
+	query_bind_text(&q, 1, retiring->id);
+	query_bind_int(&q, 2, after);
+	query_bind_text(&q, 3, region);
+	query_bind_int(&q, 4, limit_of(limit));
 	return pass_all(&q, each, context);
 }

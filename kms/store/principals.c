@@ -21,8 +21,7 @@ static enum err principal_read(struct query *q, struct store_principal *ret)
 	return ERR_OK;
 }
 
-enum err store_principal_insert(
-	struct store *store, const struct store_principal *p, const char *trust, int64_t *ret_row)
+enum err store_principal_insert(struct store *store, const struct store_principal *p, int64_t *ret_row)
 {
 	struct query q AUTO_QUERY = {0};
 
@@ -32,9 +31,8 @@ enum err store_principal_insert(
 	query_bind_text(&q, 2, p->name);
 	query_bind_text(&q, 3, p->path);
 	query_bind_text(&q, 4, p->unique_id);
-	query_bind_text(&q, 5, trust);
-	query_bind_int(&q, 6, p->max_session);
-	query_bind_time(&q, 7, p->created);
+	query_bind_int(&q, 5, p->max_session);
+	query_bind_time(&q, 6, p->created);
 	TRY(query_run(&q, NULL));
 	*ret_row = sqlite3_last_insert_rowid(q.db->handle);
 	return ERR_OK;
@@ -67,6 +65,16 @@ enum err store_principal_get(struct store *store, int64_t row, struct store_prin
 	TRY(principal_read(&q, ret));
 	memo_put(store, &memo, ret, sizeof(*ret));
 	return ERR_OK;
+}
+
+enum err store_principal_identify(struct store *store, const char *unique_id, struct store_principal *ret)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_PRINCIPAL_IDENTIFY, &q));
+	query_bind_text(&q, 0, unique_id);
+	TRY(query_one(&q));
+	return principal_read(&q, ret);
 }
 
 enum err store_principal_list(struct store *store, const char *account,
@@ -102,23 +110,24 @@ enum err store_principal_delete(struct store *store, int64_t row)
 	return run_on_row(store, SQL_PRINCIPAL_DELETE, row);
 }
 
-enum err store_principal_trust(struct store *store, int64_t row, char **ret)
+enum err store_principal_trust(struct store *store, int64_t row, struct store_document *ret)
 {
 	struct query q AUTO_QUERY = {0};
 
 	TRY(query_begin(store, SQL_PRINCIPAL_TRUST, &q));
 	query_bind_int(&q, 0, row);
 	TRY(query_one(&q));
-	return query_strdup(&q, 0, ret);
+	return query_document(&q, ret);
 }
 
-enum err store_principal_set_trust(struct store *store, int64_t row, const char *trust)
+enum err store_principal_set_trust(struct store *store, int64_t row, const char *text, const char *principals)
 {
 	struct query q AUTO_QUERY = {0};
 
 	TRY(query_begin(store, SQL_PRINCIPAL_SET_TRUST, &q));
-	query_bind_text(&q, 0, trust);
-	query_bind_int(&q, 1, row);
+	query_bind_text(&q, 0, text);
+	query_bind_text(&q, 1, principals);
+	query_bind_int(&q, 2, row);
 	return query_run_on_one(&q);
 }
 

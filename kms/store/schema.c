@@ -24,6 +24,25 @@
 	"CREATE INDEX backing_keys_by_expiry ON backing_keys (valid_to) WHERE valid_to <> 0;"
 
 /*
+ * Schema 5: policies and grants are for who a principal was when they were put, not for its name. In what was put before, it is who bears the
+ * name now; whom nobody bears is left out, and stays nobody even when somebody is given the name later.
+ */
+#define NAMED                                                                                                          \
+	"CREATE TEMP TABLE named AS SELECT kind, unique_id,"                                                           \
+	" 'arn:aws:iam::' || account || iif(kind = 2, ':role', ':user') || path || name AS arn,"                       \
+	" 'arn:aws:sts::' || account || ':assumed-role/' || name || '/' AS sessions FROM principals;"
+#define WHO_BEARS(name) name " = p.arn OR (p.kind = 2 AND substr(" name ", 1, length(p.sessions)) = p.sessions)"
+#define WHO_IS_NAMED(document)                                                                                         \
+	"(SELECT json_group_object(name, unique_id) FROM (SELECT DISTINCT t.atom AS name, p.unique_id FROM "           \
+	"json_tree(iif(json_valid(" document "), " document ", 'null')) t JOIN named p "                               \
+	"ON " WHO_BEARS("t.atom") " WHERE t.type = 'text'))"
+#define WHO_WAS_GRANTED(arn) "ifnull((SELECT unique_id FROM named p WHERE " WHO_BEARS(arn) "), '')"
+#define BIND_POLICIES        "UPDATE key_policies SET principals = " WHO_IS_NAMED("document") ";"
+#define BIND_TRUSTS          "UPDATE principals SET trusted = " WHO_IS_NAMED("trust") " WHERE kind = 2;"
+#define BIND_GRANTS                                                                                                    \
+	"UPDATE grants SET grantee_id = " WHO_WAS_GRANTED("grantee") ", retiring_id = " WHO_WAS_GRANTED("retiring") ";"
+
+/*
  * Migrations: step i brings a keystore from schema i to i + 1. A step that was released never changes; a new need is a new
  * step. All steps that a file lacks run in one transaction.
  */
@@ -123,6 +142,12 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	" base_chain BLOB NOT NULL, last_seq INTEGER NOT NULL, last_chain BLOB NOT NULL, tag BLOB NOT NULL);"
 	"CREATE TABLE generation (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL);"
 	"INSERT INTO generation VALUES (1, 1);",
+
+	"ALTER TABLE key_policies ADD COLUMN principals TEXT NOT NULL DEFAULT '{}';"
+	"ALTER TABLE principals ADD COLUMN trusted TEXT NOT NULL DEFAULT '{}';"
+	"ALTER TABLE grants ADD COLUMN grantee_id TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE grants ADD COLUMN retiring_id TEXT NOT NULL DEFAULT '';" NAMED BIND_POLICIES BIND_TRUSTS
+		BIND_GRANTS "DROP TABLE temp.named;",
 };
 
 enum err schema_check(struct db *db, const char *path)

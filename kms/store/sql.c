@@ -18,7 +18,7 @@
 #define PRINCIPAL_COLUMNS "row, account, kind, name, path, unique_id, max_session, created, version FROM principals "
 #define GRANT_COLUMNS                                                                                                  \
 	"g.row, g.id, g.key, g.name, g.grantee, g.retiring, g.issuing, g.operations, g.constraint_kind, "              \
-	"g.constraints, g.created FROM grants g "
+	"g.constraints, g.created, g.grantee_id, g.retiring_id FROM grants g "
 #define NEXT_VERSION "(SELECT ifnull(max(version), 0) + 1 FROM principals)"
 
 /* State numbers are those of enum key_state: 1 = Enabled, 3 = PendingDeletion. */
@@ -110,8 +110,8 @@ static const struct {
 	[SQL_ACCESS_DELETE] = {1, "DELETE FROM access_keys WHERE id = ?"},
 	[SQL_ACCESS_COUNT] = {0, "SELECT count(*) FROM access_keys WHERE principal = ?"},
 	[SQL_POLICY_DELETE] = {1, "DELETE FROM key_policies WHERE key = ?"},
-	[SQL_POLICY_INSERT] = {1, "INSERT INTO key_policies (key, document) VALUES (?, ?)"},
-	[SQL_POLICY_GET] = {0, "SELECT document FROM key_policies WHERE version = ?"},
+	[SQL_POLICY_INSERT] = {1, "INSERT INTO key_policies (key, document, principals) VALUES (?, ?, ?)"},
+	[SQL_POLICY_GET] = {0, "SELECT document, principals FROM key_policies WHERE version = ?"},
 	[SQL_KEY_SET_POLICY] = {1, "UPDATE keys SET policy = ? WHERE row = ?"},
 	[SQL_ACCOUNT_INSERT] = {1, "INSERT INTO accounts (id, name, created) VALUES (?, ?, ?)"},
 	[SQL_ACCOUNT_FIND] = {0, "SELECT 1 FROM accounts WHERE id = ?"},
@@ -122,15 +122,16 @@ static const struct {
 	[SQL_ACCOUNT_DELETE] = {1, "DELETE FROM accounts WHERE id = ?"},
 	[SQL_PRINCIPAL_INSERT] = {1,
 		"INSERT INTO principals (account, kind, name, path, unique_id, trust, max_session, "
-		"created, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, " NEXT_VERSION ")"},
+		"created, version) VALUES (?, ?, ?, ?, ?, '', ?, ?, " NEXT_VERSION ")"},
 	[SQL_PRINCIPAL_FIND] = {0, "SELECT " PRINCIPAL_COLUMNS "WHERE account = ? AND kind = ? AND name = ?"},
 	[SQL_PRINCIPAL_GET] = {0, "SELECT " PRINCIPAL_COLUMNS "WHERE row = ?"},
+	[SQL_PRINCIPAL_IDENTIFY] = {0, "SELECT " PRINCIPAL_COLUMNS "WHERE unique_id = ?"},
 	[SQL_PRINCIPAL_LIST] = {0,
 		"SELECT " PRINCIPAL_COLUMNS "WHERE ?1 IS NULL OR account = ?1 ORDER BY account, kind, name"},
 	[SQL_PRINCIPAL_DELETE] = {1, "DELETE FROM principals WHERE row = ?"},
-	[SQL_PRINCIPAL_TRUST] = {0, "SELECT trust FROM principals WHERE row = ?"},
+	[SQL_PRINCIPAL_TRUST] = {0, "SELECT trust, trusted FROM principals WHERE row = ?"},
 	[SQL_PRINCIPAL_SET_TRUST] = {1,
-		"UPDATE principals SET trust = ?, version = " NEXT_VERSION " WHERE row = ? AND kind = 2"},
+		"UPDATE principals SET trust = ?, trusted = ?, version = " NEXT_VERSION " WHERE row = ? AND kind = 2"},
 	[SQL_PRINCIPAL_TOUCH] = {1, "UPDATE principals SET version = " NEXT_VERSION " WHERE row = ?"},
 	[SQL_PRINCIPAL_POLICY_PUT] = {1, "INSERT INTO principal_policies (principal, name, document) VALUES (?, ?, ?) "
 					 "ON CONFLICT (principal, name) DO UPDATE SET document = excluded.document"},
@@ -143,7 +144,8 @@ static const struct {
 	[SQL_UID_DELETE] = {1, "DELETE FROM uid_principals WHERE uid = ?"},
 	[SQL_UID_LIST] = {0, "SELECT uid, principal FROM uid_principals ORDER BY uid"},
 	[SQL_GRANT_INSERT] = {1, "INSERT INTO grants (id, key, name, grantee, retiring, issuing, operations, "
-				 "constraint_kind, constraints, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+				 "constraint_kind, constraints, created, grantee_id, retiring_id) "
+				 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 	[SQL_GRANT_FIND] = {0, "SELECT " GRANT_COLUMNS "WHERE g.id = ?"},
 	[SQL_GRANT_DELETE] = {1, "DELETE FROM grants WHERE row = ?"},
 	[SQL_GRANT_COUNT] = {0, "SELECT count(*) FROM grants WHERE key = ?"},
@@ -152,10 +154,10 @@ static const struct {
 		"ORDER BY g.row LIMIT ?4"},
 	[SQL_GRANT_LIST_OF_GRANTEE] = {0,
 		"SELECT " GRANT_COLUMNS "WHERE g.key = ? AND g.row > ? AND (?3 = 0 OR g.operations & ?3) "
-		"AND g.grantee = ?5 ORDER BY g.row LIMIT ?4"},
+		"AND g.grantee = ?5 AND g.grantee_id = ?6 ORDER BY g.row LIMIT ?4"},
 	[SQL_GRANT_LIST_RETIRABLE] = {0,
 		"SELECT " GRANT_COLUMNS "JOIN keys k ON k.row = g.key WHERE g.retiring = ? AND g.retiring <> '' "
-		"AND g.row > ? AND k.region = ? ORDER BY g.row LIMIT ?"},
+		"AND g.retiring_id = ? AND g.row > ? AND k.region = ? ORDER BY g.row LIMIT ?"},
 	[SQL_AUDIT_INSERT] = {2, "INSERT INTO audit (seq, time, account, key_arn, operation, error, record, chain) "
 				 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 	[SQL_AUDIT_WALK] = {0, "SELECT seq, time, account, key_arn, operation, error, record, chain FROM audit "

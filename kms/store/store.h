@@ -22,7 +22,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 4 };
+enum { STORE_SCHEMA_VERSION = 5 };
 enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
 enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
 enum { STORE_TAG_NAME_SIZE = 128 * 4 + 1, STORE_TAG_VALUE_SIZE = 256 * 4 + 1, STORE_MATERIAL_TEXT_SIZE = 257 };
@@ -288,10 +288,18 @@ enum err store_alias_count(struct store *store, int64_t key, size_t *ret);
 
 /* ---- Key policies ---- */
 
+/* A policy with who its principals were when it was put: a JSON object, ARN → unique id. */
+struct store_document {
+	char *text, *principals;
+};
+void store_document_free(struct store_document *document);
+#define AUTO_DOCUMENT __attribute__((cleanup(store_document_free)))
+
 /** Replace the key's policy. @ret_version was never a policy's version before. */
-enum err store_key_policy_set(struct store *store, int64_t key, const char *document, int64_t *ret_version);
-/** ERR_NOT_FOUND: the key has another one meanwhile. Free with free(). */
-enum err store_key_policy(struct store *store, int64_t version, char **ret);
+enum err store_key_policy_set(
+	struct store *store, int64_t key, const char *text, const char *principals, int64_t *ret_version);
+/** ERR_NOT_FOUND: the key has another one meanwhile. */
+enum err store_key_policy(struct store *store, int64_t version, struct store_document *ret);
 
 /* ---- Accounts and principals ---- */
 
@@ -319,9 +327,8 @@ enum err store_account_list(struct store *store, store_account_fn each, void *co
 /** ERR_NOT_FOUND. ERR_BUSY: it has principals, keys or access keys. */
 enum err store_account_delete(struct store *store, const char *id);
 
-/** @trust: a role's trust policy; "" for users. ERR_EXISTS: the account has one of that kind and name. */
-enum err store_principal_insert(
-	struct store *store, const struct store_principal *principal, const char *trust, int64_t *ret_row);
+/** A role's trust policy is put afterwards. ERR_EXISTS: the account has one of that kind and name. */
+enum err store_principal_insert(struct store *store, const struct store_principal *principal, int64_t *ret_row);
 enum err store_principal_find(struct store *store, const char *account, enum store_principal_kind kind,
 	const char *name, struct store_principal *ret);
 enum err store_principal_get(struct store *store, int64_t row, struct store_principal *ret);
@@ -330,9 +337,11 @@ enum err store_principal_list(struct store *store, const char *account,
 	enum err (*each)(void *context, const struct store_principal *principal), void *context);
 /** With its policies, access keys and user ids. */
 enum err store_principal_delete(struct store *store, int64_t row);
-/** Free with free(). */
-enum err store_principal_trust(struct store *store, int64_t row, char **ret);
-enum err store_principal_set_trust(struct store *store, int64_t row, const char *trust);
+/** Who has this unique id. */
+enum err store_principal_identify(struct store *store, const char *unique_id, struct store_principal *ret);
+/** Of a user, "". */
+enum err store_principal_trust(struct store *store, int64_t row, struct store_document *ret);
+enum err store_principal_set_trust(struct store *store, int64_t row, const char *text, const char *principals);
 
 /** Replace or add. */
 enum err store_principal_policy_put(struct store *store, int64_t row, const char *name, const char *document);
@@ -352,13 +361,18 @@ enum { STORE_GRANT_ID_SIZE = 32, STORE_GRANT_NAME_SIZE = 257, STORE_CONSTRAINTS_
 
 enum store_constraint { STORE_CONSTRAINT_NONE, STORE_CONSTRAINT_EQUALS, STORE_CONSTRAINT_SUBSET };
 
+/* A user or role is who its id says; who is no such principal, or whom an older keystore could not tell, has none. */
+struct store_grantee {
+	char arn[STORE_ARN_SIZE]; /* "": nobody */
+	char id[STORE_UNIQUE_ID_SIZE];
+};
+
 struct store_grant {
 	int64_t row; /* ascending with creation, never reused */
 	uint8_t id[STORE_GRANT_ID_SIZE];
 	int64_t key;
 	char name[STORE_GRANT_NAME_SIZE]; /* "": none */
-	char grantee[STORE_ARN_SIZE];
-	char retiring[STORE_ARN_SIZE]; /* "": none */
+	struct store_grantee grantee, retiring;
 	char issuing[STORE_ARN_SIZE];
 	uint32_t operations; /* bits; the engine knows which */
 	enum store_constraint constraint;
@@ -367,6 +381,7 @@ struct store_grant {
 };
 
 void store_grant_free(struct store_grant *grant);
+#define AUTO_GRANT __attribute__((cleanup(store_grant_free)))
 
 enum err store_grant_insert(struct store *store, const struct store_grant *grant, int64_t *ret_row);
 enum err store_grant_find(struct store *store, const uint8_t id[STORE_GRANT_ID_SIZE], struct store_grant *ret);
@@ -376,11 +391,11 @@ enum err store_grant_count(struct store *store, int64_t key, size_t *ret);
 /* What ends a listing early. The store may not be used from it; it does not own the grant. */
 typedef enum err (*store_grant_fn)(void *context, const struct store_grant *grant);
 /** The grants of @key for @grantee (NULL: all) that have one of @operations (0: whatever), behind row @after, at most @limit (0: all). */
-enum err store_grant_list(struct store *store, int64_t key, const char *grantee, uint32_t operations, int64_t after,
-	size_t limit, store_grant_fn each, void *context);
+enum err store_grant_list(struct store *store, int64_t key, const struct store_grantee *grantee, uint32_t operations,
+	int64_t after, size_t limit, store_grant_fn each, void *context);
 /** Of all keys of a region, whatever their account, those that @retiring may retire. */
-enum err store_grant_list_retirable(struct store *store, const char *region, const char *retiring, int64_t after,
-	size_t limit, store_grant_fn each, void *context);
+enum err store_grant_list_retirable(struct store *store, const char *region, const struct store_grantee *retiring,
+	int64_t after, size_t limit, store_grant_fn each, void *context);
 
 /* ---- Access keys ---- */
 

@@ -19,23 +19,52 @@
 
 #define KEY_ARN "arn:aws:kms:us-east-1:" A ":key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
-enum who { ROOT, ALICE, BOB, SESSION, SESSION2, FEDERATED, B_ROOT, B_USER, B_SESSION, SERVICE, UNKNOWN };
+enum who {
+	ROOT,
+	ALICE,
+	BOB,
+	SESSION,
+	SESSION2,
+	FEDERATED,
+	B_ROOT,
+	B_USER,
+	B_SESSION,
+	SERVICE,
+	UNKNOWN,
+	/* Others who were given the name after its bearer was deleted. */
+	ALICE_ANEW,
+	SESSION_ANEW
+};
+
+#define USER(of, name, unique)                                                                                         \
+	{                                                                                                              \
+		.kind = POLICY_CALLER_USER, .account = of, .arn = "arn:aws:iam::" of ":user/" name, .id = unique       \
+	}
+#define ROLE(of, session, unique)                                                                                      \
+	{                                                                                                              \
+		.kind = POLICY_CALLER_ROLE_SESSION, .account = of,                                                     \
+		.arn = "arn:aws:sts::" of ":assumed-role/app/" session, .role = "arn:aws:iam::" of ":role/app",        \
+		.id = unique                                                                                           \
+	}
+#define OTHER(of_kind, of, name)                                                                                       \
+	{                                                                                                              \
+		of_kind, of, name, NULL, NULL                                                                          \
+	}
 
 static const struct policy_caller callers[] = {
-	[ROOT] = {POLICY_CALLER_ROOT, A, "arn:aws:iam::" A ":root", NULL},
-	[ALICE] = {POLICY_CALLER_USER, A, "arn:aws:iam::" A ":user/alice", NULL},
-	[BOB] = {POLICY_CALLER_USER, A, "arn:aws:iam::" A ":user/dept/bob", NULL},
-	[SESSION] = {POLICY_CALLER_ROLE_SESSION, A, "arn:aws:sts::" A ":assumed-role/app/one",
-		"arn:aws:iam::" A ":role/app"},
-	[SESSION2] = {POLICY_CALLER_ROLE_SESSION, A, "arn:aws:sts::" A ":assumed-role/app/two",
-		"arn:aws:iam::" A ":role/app"},
-	[FEDERATED] = {POLICY_CALLER_FEDERATED_USER, A, "arn:aws:sts::" A ":federated-user/fred", NULL},
-	[B_ROOT] = {POLICY_CALLER_ROOT, B, "arn:aws:iam::" B ":root", NULL},
-	[B_USER] = {POLICY_CALLER_USER, B, "arn:aws:iam::" B ":user/bea", NULL},
-	[B_SESSION] = {POLICY_CALLER_ROLE_SESSION, B, "arn:aws:sts::" B ":assumed-role/app/one",
-		"arn:aws:iam::" B ":role/app"},
-	[SERVICE] = {POLICY_CALLER_SERVICE, "", "s3.amazonaws.com", NULL},
-	[UNKNOWN] = {POLICY_CALLER_UNKNOWN, A, "arn:aws:iam::" A ":mystery", NULL},
+	[ROOT] = OTHER(POLICY_CALLER_ROOT, A, "arn:aws:iam::" A ":root"),
+	[ALICE] = USER(A, "alice", "AIDAALICE"),
+	[BOB] = USER(A, "dept/bob", "AIDABOB"),
+	[SESSION] = ROLE(A, "one", "AROAAPP"),
+	[SESSION2] = ROLE(A, "two", "AROAAPP"),
+	[FEDERATED] = OTHER(POLICY_CALLER_FEDERATED_USER, A, "arn:aws:sts::" A ":federated-user/fred"),
+	[B_ROOT] = OTHER(POLICY_CALLER_ROOT, B, "arn:aws:iam::" B ":root"),
+	[B_USER] = USER(B, "bea", "AIDABEA"),
+	[B_SESSION] = ROLE(B, "one", "AROABAPP"),
+	[SERVICE] = OTHER(POLICY_CALLER_SERVICE, "", "s3.amazonaws.com"),
+	[UNKNOWN] = OTHER(POLICY_CALLER_UNKNOWN, A, "arn:aws:iam::" A ":mystery"),
+	[ALICE_ANEW] = USER(A, "alice", "AIDASECOND"),
+	[SESSION_ANEW] = ROLE(A, "one", "AROASECOND"),
 };
 
 struct row {
@@ -119,6 +148,20 @@ static const struct row rows[] = {
 	ROW(ROOT, TO_ALICE, NULL, NULL, 0, NULL, "", NO_K),
 	ROW(ROOT, K("Allow", P_ROOT, "kms:Describe*", ""), ALL, NULL, 0, NULL, "", NO_K),
 	ROW(SESSION, TO_ALICE, ALL, NULL, 0, NULL, "", NO_K),
+
+	/* ---- A name that was given to somebody else ---- */
+	ROW(ALICE_ANEW, TO_ALICE, NULL, NULL, 0, NULL, "", NO_K),
+	ROW(ALICE_ANEW, TO_ALICE, ALL, NULL, 0, NULL, "", NO_K),
+	ROW(ALICE_ANEW, DEFAULT, ALL, NULL, 0, NULL, "", BY_ID),
+	ROW(ALICE_ANEW, DEFAULT "," K("Deny", P_ALICE, "kms:Decrypt", ""), ALL, NULL, 0, NULL, "", BY_ID),
+	ROW(ALICE_ANEW, DEFAULT "," NK("'" A "','arn:aws:iam::" A ":user/alice'", "kms:Decrypt"), ALL, NULL, 0, NULL,
+		"", DENY_K),
+	ROW(ALICE, DEFAULT "," NK("'" A "','arn:aws:iam::" A ":user/alice'", "kms:Decrypt"), ALL, NULL, 0, NULL, "",
+		BY_ID),
+	ROW(SESSION_ANEW, K("Allow", P_ROLE, "kms:Decrypt", ""), NULL, NULL, 0, NULL, "", NO_K),
+	ROW(SESSION_ANEW, K("Allow", P_SESSION, "kms:Decrypt", ""), NULL, NULL, 0, NULL, "", NO_K),
+	IF("StringEquals", "aws:PrincipalArn", "'arn:aws:iam::" A ":user/alice'",
+		"aws:PrincipalArn=arn:aws:iam::" A ":user/alice", 1),
 
 	/* ---- Principals by name ---- */
 	ROW(ALICE, TO_ALICE, NULL, NULL, 0, NULL, "", BY_KEY),
@@ -454,6 +497,22 @@ static void quote(char *text)
 	}
 }
 
+/* To those who were there when the document was put. */
+static void bind(struct policy *policy)
+{
+	json_t *ids = json_object();
+
+	for (size_t i = 0; i < ALICE_ANEW; i++) {
+		if (callers[i].id == NULL)
+			continue;
+		json_object_set_new(ids, callers[i].arn, json_string(callers[i].id));
+		if (callers[i].role != NULL)
+			json_object_set_new(ids, callers[i].role, json_string(callers[i].id));
+	}
+	policy_bind(policy, ids);
+	json_decref(ids);
+}
+
 static struct policy *parse(const struct row *row, enum policy_kind kind, const char *statements)
 {
 	struct policy *policy;
@@ -466,6 +525,7 @@ static struct policy *parse(const struct row *row, enum policy_kind kind, const 
 	if (policy_parse(kind, text, &policy) != ERR_OK)
 		fail_msg("line %d: %s: %s", row->line, err_text(ERR_KMS_MALFORMED_POLICY), text);
 	free(text);
+	bind(policy);
 	return policy;
 }
 
@@ -602,9 +662,52 @@ static void reasons_in_words(void **state)
 		    policy_is_allowed(BY_ROOT));
 }
 
+/* Who forgets to bind a document lets nobody in by it. */
+static void without_a_binding_a_name_is_nobodys(void **state)
+{
+	static const char text[] = "{\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"kms:*\",\"Resource\":\"*\","
+				   "\"Principal\":{\"AWS\":[\"arn:aws:iam::" A ":user/alice\",\"arn:aws:iam::" A
+				   ":role/app\",\"arn:aws:sts::" A ":federated-user/fred\"]}}}";
+	struct policy_request request = {.action = "kms:Decrypt", .resource = KEY_ARN, .lookup = lookup, .context = ""};
+	struct policy *policy;
+
+	(void)state;
+	assert_int_equal(policy_parse(POLICY_KEY, text, &policy), ERR_OK);
+	for (enum who who = ROOT; who <= SESSION_ANEW; who++) {
+		request.caller = &callers[who];
+		assert_int_equal(
+			says(policy, &request, NULL), who == FEDERATED ? POLICY_ALLOWS | POLICY_ALLOWS_SESSION : 0);
+	}
+	policy_free(policy);
+}
+
+static void principals_are_shown_by_other_words(void **state)
+{
+	static const char text[] =
+		"{\"Statement\":[{\"Principal\":{\"AWS\":\"a\"},\"Condition\":{\"StringEquals\":{\"x\":\"a\"}}},"
+		"{\"NotPrincipal\":{\"AWS\":[\"b\",\"a\"],\"Service\":\"a\"}},{\"Principal\":\"*\"}]}";
+	json_t *shown = json_pack("{s:s}", "a", "AIDAGONE"), *found, *wanted;
+	char *renamed;
+
+	(void)state;
+	assert_int_equal(policy_rename_principals(text, shown, &renamed), ERR_OK);
+	found = json_loads(renamed, 0, NULL);
+	wanted = json_loads(
+		"{\"Statement\":[{\"Principal\":{\"AWS\":\"AIDAGONE\"},\"Condition\":{\"StringEquals\":{\"x\":"
+		"\"a\"}}},{\"NotPrincipal\":{\"AWS\":[\"b\",\"AIDAGONE\"],\"Service\":\"a\"}},{\"Principal\":\"*\"}]}",
+		0, NULL);
+	assert_true(json_equal(found, wanted));
+	json_decref(found);
+	json_decref(wanted);
+	json_decref(shown);
+	free(renamed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_a_binding_a_name_is_nobodys),
+		cmocka_unit_test(principals_are_shown_by_other_words),
 		cmocka_unit_test(every_row),
 		cmocka_unit_test(explained_rows),
 		cmocka_unit_test(a_trace_names_values),
