@@ -97,7 +97,7 @@ static enum err decide(struct call *call, struct authorize_question *q, const ch
 	json_t *trace AUTO_JSON = json_array();
 	struct policy *policy = NULL;
 	char *ids AUTO_FREE = NULL;
-	enum policy_why why;
+	enum policy_why why = POLICY_NO_KEY_POLICY_ALLOWS;
 	enum err e = ERR_OK;
 
 	if (text != NULL)
