@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "fs/fuse/backing.h"
@@ -14,31 +13,20 @@
 #include "fs/fuse/mount.h"
 #include "kms/base/encode.h"
 #include "kms/base/io.h"
-#include "kms/base/json.h"
 
 enum { PATIENCE_MS = 2000 };
 
-/* The serving process, to be waited for; -1 when it does not say. */
-static int open_server(const struct mount_info *info)
+/* One that ends answers no more; who still does serves the mount to others. Another mount may have this one's device number by now. */
+static int still_serves(const struct mount_info *info, pid_t server)
 {
-	json_t *stats AUTO_JSON = NULL;
+	pid_t pid = 0;
+	int fd AUTO_CLOSE = control_server(info, &pid);
 
-	if (control_ask_mount(info, "stats", &stats) != ERR_OK)
-		return -1;
-	json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
-	return pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
-}
-
-/* One that ends answers no more; who still does serves the mount to others. */
-static int still_serves(const struct mount_info *info)
-{
-	json_t *stats AUTO_JSON = NULL;
-
-	return control_ask_mount(info, "stats", &stats) == ERR_OK;
+	return fd >= 0 && pid == server;
 }
 
 /* What was written is safe once the process has ended: it syncs the vault last. */
-static void wait_for_server(int fd, const struct mount_info *info, const char *point)
+static void wait_for_server(int fd, pid_t server, const struct mount_info *info, const char *point)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	int told = 0;
@@ -47,7 +35,7 @@ static void wait_for_server(int fd, const struct mount_info *info, const char *p
 		int n = poll(&pfd, 1, PATIENCE_MS);
 		if (n > 0 || (n < 0 && errno != EINTR))
 			return;
-		if (n == 0 && still_serves(info)) {
+		if (n == 0 && still_serves(info, server)) {
 			fprintf(stderr,
 				"signetfs: unmounted %s here; it goes on where else it is mounted: bound to another "
 				"directory, or "
@@ -82,14 +70,15 @@ static enum err find_point(const char *point, struct mount_info *ret)
 static enum err unmount_point(const char *point, int lazy, int force)
 {
 	struct mount_info info;
+	pid_t pid = 0;
 
 	TRY(find_point(point, &info));
-	int server AUTO_CLOSE = lazy && !force ? -1 : open_server(&info);
+	int server AUTO_CLOSE = lazy && !force ? -1 : control_server(&info, &pid);
 	if (force && server < 0)
 		backing_abort(makedev(info.major, info.minor));
 	enum err e = mount_unmount(point, lazy);
 	if (e == ERR_OK && !lazy)
-		wait_for_server(server, &info, point);
+		wait_for_server(server, pid, &info, point);
 	return e == ERR_BUSY ? in_use(point) : e;
 }
 

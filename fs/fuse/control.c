@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -258,19 +259,50 @@ static enum err exchange(int fd, const char *op, char *buf, json_t **ret)
 	return json_parse(buf, len, ret);
 }
 
+static enum err ask(int fd, const char *op, json_t **ret)
+{
+	char *buf = malloc(ANSWER_MAX);
+
+	if (!buf)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	be_patient(fd);
+	enum err e = exchange(fd, op, buf, ret);
+	free(buf);
+	return e;
+}
+
 enum err control_ask_mount(const struct mount_info *info, const char *op, json_t **ret)
 {
 	int fd AUTO_CLOSE = connect_to(info);
 
 	if (fd < 0)
 		return err_fail(ERR_CLOSED, "the process that serves it does not answer, or the mount is not yours");
-	be_patient(fd);
-	char *buf = malloc(ANSWER_MAX);
-	if (!buf)
-		return err_fail(ERR_NO_MEMORY, "out of memory");
-	enum err e = exchange(fd, op, buf, ret);
-	free(buf);
-	return e;
+	return ask(fd, op, ret);
+}
+
+/* Who listens, as the kernel says. Its number may be another's by now; that is seen from who still answers after it was opened. */
+static int open_peer(int fd, pid_t *ret_pid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || peer.pid <= 0)
+		return -1;
+	*ret_pid = peer.pid;
+	return (int)syscall(SYS_pidfd_open, peer.pid, 0);
+}
+
+int control_server(const struct mount_info *info, pid_t *ret_pid)
+{
+	int fd AUTO_CLOSE = connect_to(info);
+	int peer = fd < 0 ? -1 : open_peer(fd, ret_pid);
+	json_t *stats AUTO_JSON = NULL;
+
+	if (peer >= 0 && ask(fd, "stats", &stats) != ERR_OK) {
+		close(peer);
+		return -1;
+	}
+	return peer;
 }
 
 enum err control_ask(const char *mount_point, const char *op, json_t **ret)

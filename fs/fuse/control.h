@@ -11,6 +11,7 @@
  */
 
 #include <jansson.h>
+#include <sys/types.h>
 #include "fs/fuse/mount.h"
 #include "kms/base/err.h"
 
@@ -23,6 +24,11 @@ void control_stop(struct control *c);
 
 /** Ask the mount that mount_what() described, which may be mounted no more. ERR_CLOSED: its process does not answer. */
 enum err control_ask_mount(const struct mount_info *info, const char *op, json_t **ret);
+/**
+ * A descriptor (pidfd) of the process that serves the mount, to wait for its end, and its number; -1 when it does not answer. Which process that is, the
+ * kernel says of the socket's other end; what it tells about itself does not count, for the asker may be root.
+ */
+int control_server(const struct mount_info *info, pid_t *ret_pid);
 /** Ask the mount at @mount_point. ERR_NOT_FOUND: no signetfs mount there; ERR_CLOSED: its process does not answer. */
 enum err control_ask(const char *mount_point, const char *op, json_t **ret);
 

@@ -24,6 +24,7 @@
  * then handles' lock, then the inner lock.
  */
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -41,6 +42,38 @@ struct name {
 	uint8_t len;
 	char text[]; /* no NUL */
 };
+
+/*
+ * That a node lacks an attribute, when that is known: the lowest bit. The others count changes, so that who asked before one does not note
+ * after it what was so no more. (Not for 32,768 changes while one asks.)
+ */
+typedef _Atomic uint16_t node_absence;
+
+static inline int node_absence_known(const node_absence *a)
+{
+	return *a & 1;
+}
+
+/** Before asking the lower tree; the result is for node_absence_note(). */
+static inline uint16_t node_absence_ask(const node_absence *a)
+{
+	return *a;
+}
+
+/** The answer was that there is none. */
+static inline void node_absence_note(node_absence *a, uint16_t asked)
+{
+	atomic_compare_exchange_strong(a, &asked, (uint16_t)(asked | 1));
+}
+
+/** It was set, or perhaps: after the call, before the reply. */
+static inline void node_absence_end(node_absence *a)
+{
+	uint16_t now = *a;
+
+	while (!atomic_compare_exchange_weak(a, &now, (uint16_t)((now + 2) & ~1u)))
+		continue;
+}
 
 enum handle_state { HANDLE_NONE, HANDLE_OPENING, HANDLE_OPEN, HANDLE_CLOSING };
 
@@ -73,8 +106,8 @@ struct node {
 	_Atomic uint32_t pages_until; /* page_expiry.h: the kernel may hold data until then (s); 0: holds none */
 	uint16_t type;                /* S_IFMT part of the mode */
 	_Atomic uint16_t failed;      /* failures.h: the errno with which its data was lost; 0: not so */
-	_Atomic uint8_t no_caps;      /* known: no security.capability attribute */
-	_Atomic uint8_t no_inherited_acl; /* a directory, known: no default ACL */
+	node_absence caps;            /* no security.capability attribute */
+	node_absence inherited_acl;   /* a directory: no default ACL */
 };
 _Static_assert(sizeof(struct node) <= 104, "there may be a million of them");
 

@@ -124,7 +124,7 @@ static enum err create_file(
 		vault_file_close(file);
 		return e;
 	}
-	n->no_caps = 1;
+	node_absence_note(&n->caps, 0);
 	page_expiry_note(a->expiry, n, file);
 	handle_file_adopt(a->handles, n, file, pin);
 	a->counters.created++;

@@ -84,7 +84,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		.name = name, .out = channel_buffer(), .size = size > CHANNEL_MAX_IO ? CHANNEL_MAX_IO : size};
 
 	/* The kernel asks before the first write to every file. */
-	if (capability && n->no_caps) {
+	if (capability && node_absence_known(&n->caps)) {
 		fuse_reply_err(req, ENODATA);
 		return;
 	}
@@ -92,9 +92,10 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
+	uint16_t asked = node_absence_ask(&n->caps);
 	enum err e = call_on_node(a, n, get, &call);
 	if (capability && e == ERR_SYSTEM && err_errno() == ENODATA)
-		n->no_caps = 1;
+		node_absence_note(&n->caps, asked);
 	reply_sized(req, size, &call, e);
 }
 
@@ -122,12 +123,13 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
-	if (!strcmp(name, CAPABILITY))
-		n->no_caps = 0;
-	if (!strcmp(name, ACL_DEFAULT))
-		n->no_inherited_acl = 0;
 	int kill = channel_kills_privileges() && !strcmp(name, ACL_ACCESS);
-	adapter_done(req, call_on_node(a, n, kill ? set_without_group_id : set, &call));
+	enum err e = call_on_node(a, n, kill ? set_without_group_id : set, &call);
+	if (!strcmp(name, CAPABILITY))
+		node_absence_end(&n->caps);
+	if (!strcmp(name, ACL_DEFAULT))
+		node_absence_end(&n->inherited_acl);
+	adapter_done(req, e);
 }
 
 /* Only the administrator sees that there are "trusted." ones; the kernel asks for the capability only to read them. */
@@ -183,12 +185,13 @@ mode_t adapter_masked(fuse_req_t req, struct node *parent, struct vault_dir *dir
 	/* Without ACLs the kernel has applied the umask. */
 	if (!adapter_of(req)->acl)
 		return mode;
-	if (!parent->no_inherited_acl) {
+	if (!node_absence_known(&parent->inherited_acl)) {
+		uint16_t asked = node_absence_ask(&parent->inherited_acl);
 		enum err e = vault_getxattr((struct vault_object){.dir = dir, .pin = -1}, ACL_DEFAULT, NULL, 0, &len);
 		if (e == ERR_OK)
 			return mode;
 		if (e == ERR_SYSTEM && (err_errno() == ENODATA || err_errno() == EOPNOTSUPP))
-			parent->no_inherited_acl = 1;
+			node_absence_note(&parent->inherited_acl, asked);
 	}
 	return mode & ~fuse_req_ctx(req)->umask;
 }

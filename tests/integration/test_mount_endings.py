@@ -5,6 +5,7 @@ import mmap
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -238,3 +239,40 @@ def test_idle_zero_is_never(kms_box):
     m = Mounted(kms_box, "--idle", "0", "-o", "idle=1s")
     wait_until(lambda: uptime(m) >= 2)
     assert is_mounted(m.point)
+
+
+# ---- whom umount waits for ----
+
+LIAR = """if True:
+    import json, os, socket, sys
+    path, pid = sys.argv[1:]
+    os.unlink(path)
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(path)
+    s.listen()
+    print("listening", flush=True)
+    asker, _ = s.accept()
+    asker.recv(100)
+    asker.sendall(json.dumps({"pid": int(pid)}).encode() + b"\\n")
+    """
+
+
+@root_only
+def test_umount_waits_for_who_listens_and_not_for_whom_it_names(mounted):
+    """The process behind the socket names this test, which goes on; it ends itself after one answer."""
+    write(mounted.path("file"), b"data")
+    device = os.stat(mounted.point).st_dev
+    socket = f"/run/signetfs/mount-{os.major(device)}-{os.minor(device)}.sock"
+    pidfd = os.pidfd_open(mounted.pid())
+    liar = subprocess.Popen([sys.executable, "-c", LIAR, socket, str(os.getpid())], stdout=subprocess.PIPE, text=True)
+    try:
+        assert liar.stdout.readline() == "listening\n"
+        assert "goes on" not in mounted.box.run("umount", mounted.point).stderr
+        assert liar.wait(timeout=30) == 0
+    finally:
+        liar.kill()
+        liar.wait()
+        liar.stdout.close()
+    wait_until(lambda: is_ended(pidfd))
+    os.close(pidfd)
+    assert unclean_sessions(mounted.vault) == 0

@@ -179,6 +179,19 @@ def test_remount_of_a_vault_that_is_open_for_reading(system):
     assert {"ro", "noexec"} <= s.options(s.point)
 
 
+def test_remount_with_words_that_nobody_knows(system):
+    """Refused, and nothing is changed; what fstab has for others, and for the next mount, is passed over."""
+    s = system()
+    s.mount("noexec")
+    before = s.options(s.point)
+    for words in ("noexecc", "ro,nosuch", "ro,threads=0", "ro,allow_other=1", "ro,fsname", "remounted"):
+        said = s.sh(f"mount -o remount,{words} {s.point}", code=USAGE)
+        assert words.split(",")[-1].split("=")[0] in said, said
+        assert s.options(s.point) == before, words
+    s.sh(f"mount -o remount,ro,nofail,_netdev,x-systemd.automount,idle=5m,kms=agent,acl {s.point}")
+    assert s.options(s.point) == before - {"rw"} | {"ro"}
+
+
 def test_remount_by_others(system):
     s = system(fuse_conf="user_allow_other\n")
     nobody = s.machine.nobody

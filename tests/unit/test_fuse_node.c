@@ -459,6 +459,31 @@ static void test_names_of_failed_nodes(void **state)
 	end(t);
 }
 
+/* What was asked before a change says nothing after it, whatever else was asked and noted meanwhile. */
+static void test_absence_is_not_noted_past_a_change(void **state)
+{
+	node_absence a = 0;
+
+	(void)state;
+	uint16_t before = node_absence_ask(&a);
+	node_absence_note(&a, before);
+	assert_true(node_absence_known(&a));
+	node_absence_end(&a);
+	assert_false(node_absence_known(&a));
+	node_absence_note(&a, before);
+	assert_false(node_absence_known(&a));
+	uint16_t after = node_absence_ask(&a);
+	node_absence_note(&a, before + 1);
+	assert_false(node_absence_known(&a));
+	node_absence_note(&a, after);
+	assert_true(node_absence_known(&a));
+	for (unsigned i = 0; i < 32767; i++) {
+		node_absence_end(&a);
+		node_absence_note(&a, after);
+		assert_false(node_absence_known(&a));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_size_of_a_node),
 		cmocka_unit_test(test_against_a_model),
 		cmocka_unit_test(test_names_of_failed_nodes),
+		cmocka_unit_test(test_absence_is_not_noted_past_a_change),
 		cmocka_unit_test(test_many),
 	};
 
