@@ -105,10 +105,17 @@ void clock_fake_advance(struct clock_fake *fake, uint64_t ns)
 
 void clock_iso8601(uint64_t wall_ns, char out[CLOCK_ISO8601_SIZE])
 {
+	static _Thread_local char last[CLOCK_ISO8601_SIZE];
+	static _Thread_local time_t known = -1;
 	time_t seconds = (time_t)(wall_ns / CLOCK_SECOND);
 	struct tm tm;
 
-	/* 2^64 ns end in the year 2554: four digits do. */
-	gmtime_r(&seconds, &tm);
-	strftime(out, CLOCK_ISO8601_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	/* gmtime_r() takes the library's one lock of time zones: once a second is enough. */
+	if (seconds != known) {
+		/* 2^64 ns end in the year 2554: four digits do. */
+		gmtime_r(&seconds, &tm);
+		strftime(last, sizeof(last), "%Y-%m-%dT%H:%M:%SZ", &tm);
+		known = seconds;
+	}
+	memcpy(out, last, sizeof(last));
 }

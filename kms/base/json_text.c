@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "kms/base/json.h"
+#include "kms/base/json_out.h"
 #include "kms/base/secret.h"
 
 /*
@@ -11,17 +12,10 @@
 
 enum { FIRST_ROOM = 1536 };
 
-struct out {
-	char *p; /* secret_heap_malloc(); NULL: no memory, and nothing is written any more */
-	size_t len, room;
-};
-
-static char *out_room(struct out *o, size_t len)
+static char *out_grow(struct json_out *o, size_t len)
 {
 	size_t room = o->room;
 
-	if (!o->p)
-		return NULL;
 	while (room - o->len < len && room < SIZE_MAX / 2)
 		room *= 2;
 	if (room != o->room) {
@@ -35,7 +29,14 @@ static char *out_room(struct out *o, size_t len)
 	return o->p ? o->p + o->len : NULL;
 }
 
-static void put(struct out *o, const char *p, size_t len)
+static char *out_room(struct json_out *o, size_t len)
+{
+	if (!o->p)
+		return NULL;
+	return o->room - o->len >= len ? o->p + o->len : out_grow(o, len);
+}
+
+static void put(struct json_out *o, const char *p, size_t len)
 {
 	char *at = out_room(o, len);
 
@@ -45,13 +46,13 @@ static void put(struct out *o, const char *p, size_t len)
 	o->len += len;
 }
 
-static void put_char(struct out *o, char c)
+static void put_char(struct json_out *o, char c)
 {
 	put(o, &c, 1);
 }
 
 /* RFC 8259 section 7, in the forms that jansson chooses. */
-static void put_escaped(struct out *o, unsigned char c)
+static void put_escaped(struct json_out *o, unsigned char c)
 {
 	static const char plain[] = "\"\\\b\f\n\r\t", names[] = "\"\\bfnrt";
 	const char *at = strchr(plain, c);
@@ -62,7 +63,7 @@ static void put_escaped(struct out *o, unsigned char c)
 	put(o, text, (size_t)len);
 }
 
-static void put_string(struct out *o, const char *s, size_t len)
+static void put_string(struct json_out *o, const char *s, size_t len)
 {
 	size_t start = 0;
 
@@ -81,7 +82,7 @@ static void put_string(struct out *o, const char *s, size_t len)
 }
 
 /* jansson knows best how it writes these. */
-static void put_number(struct out *o, const json_t *value)
+static void put_number(struct json_out *o, const json_t *value)
 {
 	char text[64];
 	size_t len = json_dumpb(value, text, sizeof(text), JSON_COMPACT | JSON_ENCODE_ANY);
@@ -89,9 +90,9 @@ static void put_number(struct out *o, const json_t *value)
 	put(o, text, len < sizeof(text) ? len : 0);
 }
 
-static void put_value(struct out *o, const json_t *value);
+static void put_value(struct json_out *o, const json_t *value);
 
-static void put_object(struct out *o, const json_t *object)
+static void put_object(struct json_out *o, const json_t *object)
 {
 	const char *name;
 	json_t *member;
@@ -109,7 +110,7 @@ static void put_object(struct out *o, const json_t *object)
 	put_char(o, '}');
 }
 
-static void put_array(struct out *o, const json_t *array)
+static void put_array(struct json_out *o, const json_t *array)
 {
 	put_char(o, '[');
 	for (size_t i = 0; i < json_array_size(array); i++) {
@@ -121,7 +122,7 @@ static void put_array(struct out *o, const json_t *array)
 }
 
 /* Recursion is bounded by what json_parse() lets in and what we make ourselves. */
-static void put_value(struct out *o, const json_t *value)
+static void put_value(struct json_out *o, const json_t *value)
 {
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
@@ -138,15 +139,91 @@ static void put_value(struct out *o, const json_t *value)
 	}
 }
 
+/* ---- Piece by piece ---- */
+
+void json_out_init(struct json_out *o)
+{
+	*o = (struct json_out){.p = secret_heap_malloc(FIRST_ROOM), .room = FIRST_ROOM};
+}
+
+void json_out_free(struct json_out *o)
+{
+	secret_heap_free(o->p);
+	o->p = NULL;
+}
+
+/* What stands behind an opening bracket or a name needs no comma. */
+static void put_name(struct json_out *o, const char *name)
+{
+	if (o->p && o->len && !strchr("{[", o->p[o->len - 1]))
+		put_char(o, ',');
+	if (!name)
+		return;
+	put_string(o, name, strlen(name));
+	put_char(o, ':');
+}
+
+void json_out_begin(struct json_out *o, const char *name, char bracket)
+{
+	put_name(o, name);
+	put_char(o, bracket);
+}
+
+void json_out_end(struct json_out *o, char bracket)
+{
+	put_char(o, bracket);
+}
+
+void json_out_text(struct json_out *o, const char *name, const char *text)
+{
+	put_name(o, name);
+	put_string(o, text, strlen(text));
+}
+
+static void put_word(struct json_out *o, const char *name, const char *word)
+{
+	put_name(o, name);
+	put(o, word, strlen(word));
+}
+
+void json_out_bool(struct json_out *o, const char *name, int value)
+{
+	put_word(o, name, value ? "true" : "false");
+}
+
+void json_out_null(struct json_out *o, const char *name)
+{
+	put_word(o, name, "null");
+}
+
+void json_out_value(struct json_out *o, const char *name, const json_t *value)
+{
+	put_name(o, name);
+	if (value)
+		put_value(o, value);
+	else
+		put(o, "null", 4);
+}
+
+char *json_out_take(struct json_out *o, size_t *ret_len)
+{
+	char *text;
+
+	put_char(o, '\0');
+	if (o->p && ret_len)
+		*ret_len = o->len - 1;
+	text = o->p;
+	*o = (struct json_out){.p = NULL};
+	return text;
+}
+
 char *json_text(const json_t *value, size_t *ret_len)
 {
-	struct out o = {.p = value ? secret_heap_malloc(FIRST_ROOM) : NULL, .room = FIRST_ROOM};
+	struct json_out o AUTO_JSON_OUT = {.p = NULL};
 
-	if (!o.p)
+	if (!value)
 		return NULL;
+	json_out_init(&o);
 	put_value(&o, value);
-	put_char(&o, '\0');
-	if (o.p && ret_len)
-		*ret_len = o.len - 1;
-	return o.p;
+	return json_out_take(&o, ret_len);
 }

@@ -4,6 +4,8 @@
 #include "kms/base/secret.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -13,6 +15,44 @@
 
 enum { BLOCK = 64, HKDF_MAX = 255 * SHA256_SIZE };
 #define SCRYPT_MEMORY (UINT64_C(1) << 30)
+
+/* ---- One digest context for each thread: making and wiping one costs as much as hashing a short text ---- */
+
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t key_of_context;
+static _Thread_local EVP_MD_CTX *context;
+
+static void free_context(void *ctx)
+{
+	EVP_MD_CTX_free(ctx);
+}
+
+static void make_key(void)
+{
+	if (pthread_key_create(&key_of_context, free_context) != 0)
+		abort();
+}
+
+static EVP_MD_CTX *context_of_thread(void)
+{
+	if (context)
+		return context;
+	pthread_once(&key_once, make_key);
+	context = EVP_MD_CTX_new();
+	if (context && pthread_setspecific(key_of_context, context) != 0) {
+		EVP_MD_CTX_free(context);
+		context = NULL;
+	}
+	return context;
+}
+
+/* Beginning anew wipes what the last text left behind: its end, and its digest, which may be a key. */
+static void forget(EVP_MD_CTX **ctx)
+{
+	if (*ctx)
+		EVP_DigestInit_ex2(*ctx, ossl_sha256(), NULL);
+}
+#define AUTO_FORGET __attribute__((cleanup(forget)))
 
 static enum err broken(const char *what)
 {
@@ -31,7 +71,7 @@ static int digest(EVP_MD_CTX *ctx, const void *head, size_t head_len, const stru
 
 enum err kdf_sha256(const void *in, size_t len, uint8_t ret[SHA256_SIZE])
 {
-	EVP_MD_CTX *ctx AUTO_DIGEST = EVP_MD_CTX_new();
+	EVP_MD_CTX *ctx AUTO_FORGET = context_of_thread();
 
 	return ctx && digest(ctx, in, len, NULL, 0, ret) ? ERR_OK : broken("SHA-256");
 }
@@ -61,7 +101,7 @@ static int hmac(EVP_MD_CTX *ctx, const void *key, size_t key_len, const struct b
 
 enum err kdf_hmacv(const void *key, size_t key_len, const struct bytes_view *parts, size_t n, uint8_t ret[SHA256_SIZE])
 {
-	EVP_MD_CTX *ctx AUTO_DIGEST = EVP_MD_CTX_new();
+	EVP_MD_CTX *ctx AUTO_FORGET = context_of_thread();
 
 	return ctx && hmac(ctx, key, key_len, parts, n, ret) ? ERR_OK : broken("HMAC-SHA256");
 }
@@ -99,7 +139,7 @@ static int expand(EVP_MD_CTX *ctx, const uint8_t prk[SHA256_SIZE], struct bytes_
 enum err kdf_hkdf(const void *key, size_t key_len, const void *salt, size_t salt_len, const void *info, size_t info_len,
 	void *ret, size_t len)
 {
-	EVP_MD_CTX *ctx AUTO_DIGEST = EVP_MD_CTX_new();
+	EVP_MD_CTX *ctx AUTO_FORGET = context_of_thread();
 	struct bytes_view ikm = {key, key_len};
 	struct bytes_view label = {info, info_len};
 	struct root_key prk AUTO_WIPE;

@@ -8,6 +8,7 @@
 #include "kms/engine/access_keys.h"
 #include "kms/engine/audit_iam.h"
 #include "kms/engine/material.h"
+#include "kms/engine/opened_secrets.h"
 #include "kms/engine/principals.h"
 #include "kms/engine/session.h"
 
@@ -186,8 +187,11 @@ static enum err open_secret(struct engine *engine, const struct store_access_key
 
 	if (row->sealed_len != SECRET_LENGTH + XAES_OVERHEAD)
 		return err_fail(ERR_KEYSTORE, "the keystore is damaged: an access key has the wrong size");
+	if (opened_secrets_get(engine->opened, row, ret))
+		return ERR_OK;
 	TRY(material_open(engine->secrets->seal, &subject, row->sealed, row->sealed_len, ret));
 	ret[SECRET_LENGTH] = '\0';
+	opened_secrets_put(engine->opened, row, ret);
 	return ERR_OK;
 }
 

@@ -41,7 +41,4 @@ enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count
 /** Record that @count requests of nobody were refused without a record each. @errors (taken over): how many with which exception. */
 enum err audit_refusals_event(struct engine *engine, uint64_t count, uint64_t from, uint64_t to, json_t *errors);
 
-/** CloudTrail's userIdentity. */
-json_t *audit_identity(const struct engine_caller *caller);
-
 #endif

@@ -6,43 +6,51 @@
 #include "kms/engine/audit.h"
 #include "kms/engine/audit_chain.h"
 #include "kms/engine/audit_iam.h"
+#include "kms/engine/audit_record.h"
 
-static json_t *or_null(const json_t *value)
+static void put_request(struct json_out *o, const struct audit_identity_event *what)
 {
-	return value != NULL ? json_deep_copy(value) : json_null();
+	const struct engine_caller *c = what->caller;
+
+	json_out_text(o, "eventVersion", "1.09");
+	audit_record_put_identity(o, c);
+	audit_record_put_time(o, "eventTime", what->now);
+	json_out_text(o, "eventSource", what->source);
+	json_out_text(o, "eventName", what->event);
+	json_out_text(o, "awsRegion", c->region[0] != '\0' ? c->region : ENGINE_DEFAULT_REGION);
+	json_out_text(o, "sourceIPAddress", c->source_ip[0] != '\0' ? c->source_ip : "local");
+	if (what->exception != NULL)
+		json_out_text(o, "errorCode", what->exception);
+	if (what->message != NULL)
+		json_out_text(o, "errorMessage", what->message);
+	json_out_value(o, "requestParameters", what->parameters);
+	json_out_value(o, "responseElements", what->exception == NULL ? what->response : NULL);
 }
 
-static json_t *time_of(uint64_t now)
-{
-	char text[CLOCK_ISO8601_SIZE];
-
-	clock_iso8601(now, text);
-	return json_string(text);
-}
-
-static json_t *record_of(const struct audit_identity_event *what)
+static char *record_of(const struct audit_identity_event *what)
 {
 	char event_id[UUID_TEXT + 1], request_id[UUID_TEXT + 1];
+	struct json_out o AUTO_JSON_OUT = {.p = NULL};
 
 	random_uuid_text(event_id);
 	random_uuid_text(request_id);
-	return json_pack(
-		"{s:s, s:o?, s:o?, s:s, s:s, s:s, s:s, s:s*, s:s*, s:o?, s:o?, s:s, s:s, s:b, s:s, s:b, s:s, s:s}",
-		"eventVersion", "1.09", "userIdentity", audit_identity(what->caller), "eventTime", time_of(what->now),
-		"eventSource", what->source, "eventName", what->event, "awsRegion",
-		what->caller->region[0] != '\0' ? what->caller->region : ENGINE_DEFAULT_REGION, "sourceIPAddress",
-		what->caller->source_ip[0] != '\0' ? what->caller->source_ip : "local", "errorCode", what->exception,
-		"errorMessage", what->message, "requestParameters", or_null(what->parameters), "responseElements",
-		what->exception == NULL ? or_null(what->response) : json_null(), "requestID",
-		what->request_id != NULL ? what->request_id : request_id, "eventID", event_id, "readOnly",
-		what->read_only, "eventType", "AwsApiCall", "managementEvent", 1, "recipientAccountId",
-		what->caller->account, "eventCategory", "Management");
+	json_out_init(&o);
+	json_out_begin(&o, NULL, '{');
+	put_request(&o, what);
+	json_out_text(&o, "requestID", what->request_id != NULL ? what->request_id : request_id);
+	json_out_text(&o, "eventID", event_id);
+	json_out_bool(&o, "readOnly", what->read_only);
+	json_out_text(&o, "eventType", "AwsApiCall");
+	json_out_bool(&o, "managementEvent", 1);
+	json_out_text(&o, "recipientAccountId", what->caller->account);
+	json_out_text(&o, "eventCategory", "Management");
+	json_out_end(&o, '}');
+	return json_out_take(&o, NULL);
 }
 
 enum err audit_identity_event(struct engine *engine, const struct audit_identity_event *what)
 {
-	json_t *record AUTO_JSON = record_of(what);
-	char *text = record != NULL ? json_text(record, &(size_t){0}) : NULL;
+	char *text = record_of(what);
 	struct store_audit row = {.time = what->now,
 		.account = what->caller->account,
 		.operation = what->event,

@@ -60,6 +60,7 @@ void call_touch(struct call *call, const struct store_key *key)
 	if (call->resource_count == CALL_RESOURCES_MAX)
 		return;
 	call->resource_row[call->resource_count] = key->row;
+	snprintf(call->resource_account[call->resource_count], ENGINE_ACCOUNT_SIZE, "%s", key->account);
 	memcpy(call->resource[call->resource_count++], arn, sizeof(arn));
 }
 

@@ -12,6 +12,7 @@
 #include "kms/engine/import.h"
 #include "kms/engine/internal.h"
 #include "kms/engine/material.h"
+#include "kms/engine/opened_secrets.h"
 #include "kms/engine/policy_cache.h"
 #include "kms/engine/principals.h"
 #include "kms/engine/quota.h"
@@ -172,8 +173,9 @@ static enum err unlock(struct engine *engine, const struct engine_config *config
 	engine->quota = quota_new();
 	engine->refusals = refusals_new();
 	engine->policies = policy_cache_new();
+	engine->opened = opened_secrets_new();
 	if (engine->secrets == NULL || engine->cache == NULL || engine->audit == NULL || engine->policies == NULL ||
-		engine->quota == NULL || engine->refusals == NULL || engine->usage == NULL)
+		engine->quota == NULL || engine->refusals == NULL || engine->usage == NULL || engine->opened == NULL)
 		return err_fail(ERR_NO_MEMORY, "no locked memory for keys; raise the limit (ulimit -l) and try again");
 	TRY(store_open(path, &engine->store));
 	TRY(read_exact(engine, path, STORE_META_ID, engine->id, sizeof(engine->id)));
@@ -235,6 +237,7 @@ void engine_close(struct engine *engine)
 	quota_free(engine->quota);
 	usage_log_free(engine->usage);
 	policy_cache_free(engine->policies);
+	opened_secrets_free(engine->opened);
 	secret_free(engine->secrets);
 	free(engine);
 }
@@ -304,6 +307,7 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	TRY(import_run_due(engine, now));
 	TRY(deletion_run_due(engine, now));
 	material_cache_prune(engine);
+	opened_secrets_forget(engine->opened);
 	pay_checkpoint(engine);
 	TRY(refusals_flush(engine));
 	TRY(prune_trail(engine, now));

@@ -31,6 +31,7 @@ struct audit_queue;
 struct quota;
 struct refusals;
 struct policy_cache;
+struct opened_secrets;
 
 struct engine {
 	struct store *store;
@@ -46,6 +47,7 @@ struct engine {
 	struct usage_log *usage;
 	_Atomic uint64_t audit_retention;
 	struct policy_cache *policies;
+	struct opened_secrets *opened;
 	uint64_t grant_delay;        /* ns until a grant needs no token any more */
 	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */
 	size_t deletions_held;       /* how many the last run could not believe; used by the maintenance alone */
@@ -80,6 +82,7 @@ struct call {
 	size_t resource_count;
 	int64_t resource_row[CALL_RESOURCES_MAX];
 	char resource[CALL_RESOURCES_MAX][ENGINE_ARN_SIZE]; /* key ARNs, for the audit record */
+	char resource_account[CALL_RESOURCES_MAX][ENGINE_ACCOUNT_SIZE];
 };
 
 /**

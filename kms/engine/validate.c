@@ -5,7 +5,7 @@
 #include "kms/engine/validate.h"
 #include "kms/engine/validate_type.h"
 
-enum { REPORT_SIZE = 900, SHOWN_MAX = 256, SHOWN_SIZE = SHOWN_MAX + 8, CONSTRAINT_SIZE = 640, PATH_SIZE = 160 };
+enum { REPORT_SIZE = 900, SHOWN_MAX = 256, SHOWN_SIZE = SHOWN_MAX + 8, CONSTRAINT_SIZE = 640, PATH_SIZE = 160, OUTER_MAX = 120 };
 
 /* Constraint failures collected over a request. */
 struct findings {
@@ -90,21 +90,23 @@ static void show(const struct member *m, const json_t *value, char ret[SHOWN_SIZ
 struct asking {
 	struct findings *f;
 	const char *path;
-	char shown[SHOWN_SIZE];
+	const struct member *member; /* what a refusal shows of @value */
+	const json_t *value;
 	int nested; /* the value is a list whose elements are asked: say so */
 };
 
 static void refuse(struct asking *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void refuse(struct asking *a, const char *fmt, ...)
 {
-	char constraint[CONSTRAINT_SIZE], outer[CONSTRAINT_SIZE + 40];
+	char constraint[CONSTRAINT_SIZE], outer[CONSTRAINT_SIZE + 40], shown[SHOWN_SIZE];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(constraint, sizeof(constraint), fmt, ap);
 	va_end(ap);
 	snprintf(outer, sizeof(outer), a->nested ? "Member must satisfy constraint: [%s]" : "%s", constraint);
-	find(a->f, a->path, a->shown, outer);
+	show(a->member, a->value, shown);
+	find(a->f, a->path, shown, outer);
 }
 
 /* Characters, as AWS counts them: code points. */
@@ -129,14 +131,15 @@ static void ask_limits(struct asking *a, const struct member *m, const char *wha
 
 static void ask_enumeration(struct asking *a, const struct member *m, const char *value)
 {
-	char set[CONSTRAINT_SIZE - 40] = "";
+	char set[CONSTRAINT_SIZE - 40];
 	size_t used = 0;
 
 	if (m->values == NULL)
 		return;
-	for (const char *const *v = m->values; *v != NULL; v++) {
+	for (const char *const *v = m->values; *v != NULL; v++)
 		if (strcmp(*v, value) == 0)
 			return;
+	for (const char *const *v = m->values; *v != NULL; v++) {
 		if (used < sizeof(set))
 			used += (size_t)snprintf(set + used, sizeof(set) - used, "%s%s", used > 0 ? ", " : "", *v);
 	}
@@ -165,7 +168,7 @@ static void ask_elements(struct asking *a, const struct member *m, const json_t 
 		unsigned before = a->f->count;
 
 		if (m->inner->type == MEMBER_STRUCTURE) {
-			snprintf(path, sizeof(path), "%s.%zu.member.", a->path, i + 1);
+			snprintf(path, sizeof(path), "%.*s.%zu.member.", OUTER_MAX, a->path, i + 1);
 			ask_members(a->f, path, m->inner->inner, item);
 			continue;
 		}
@@ -195,7 +198,7 @@ static void ask_value(struct asking *a, const struct member *m, const json_t *va
 		ask_elements(a, m, value);
 		break;
 	case MEMBER_STRUCTURE:
-		snprintf(path, sizeof(path), "%s.", a->path);
+		snprintf(path, sizeof(path), "%.*s.", OUTER_MAX, a->path);
 		ask_members(a->f, path, m->inner, value);
 		break;
 	default:
@@ -203,29 +206,37 @@ static void ask_value(struct asking *a, const struct member *m, const json_t *va
 	}
 }
 
+/* @value NULL: it is required, and not there. */
+static void ask_member(struct findings *f, const char *prefix, const struct member *m, const json_t *value)
+{
+	char name[VALIDATE_NAME_SIZE], path[PATH_SIZE];
+	struct asking a = {.f = f, .path = path, .member = m, .value = value};
+
+	validate_lower_camel(m->name, name);
+	snprintf(path, sizeof(path), "%s%s", prefix, name);
+	if (value == NULL)
+		find(f, path, "null", "Member must not be null");
+	else
+		ask_value(&a, m, value);
+}
+
 static void ask_members(struct findings *f, const char *prefix, const struct member *members, const json_t *object)
 {
 	for (const struct member *m = members; m->name != NULL; m++) {
 		const json_t *value = json_object_get(object, m->name);
-		char name[VALIDATE_NAME_SIZE], path[PATH_SIZE];
-		struct asking a = {.f = f, .path = path};
+		int given = value != NULL && !json_is_null(value);
 
-		validate_lower_camel(m->name, name);
-		snprintf(path, sizeof(path), "%s%s", prefix, name);
-		if (value == NULL || json_is_null(value)) {
-			if (m->flags & MEMBER_REQUIRED)
-				find(f, path, "null", "Member must not be null");
-			continue;
-		}
-		show(m, value, a.shown);
-		ask_value(&a, m, value);
+		if (given || (m->flags & MEMBER_REQUIRED))
+			ask_member(f, prefix, m, given ? value : NULL);
 	}
 }
 
 enum err validate_request(const struct member *members, const json_t *request)
 {
-	struct findings f = {.count = 0};
+	struct findings f;
 
+	f.count = 0;
+	f.used = 0;
 	TRY(validate_types(members, request));
 	ask_members(&f, "", members, request);
 	if (f.count == 0)

@@ -129,6 +129,7 @@ static uint64_t run_due(struct wire_server *s)
 	uint64_t latest = s->clock->wall(s->clock) + 60 * CLOCK_SECOND, next = 0;
 	enum err e = engine_run_due(s->config.engine, &next);
 
+	sigv4_keys_forget(s->keys);
 	if (e != ERR_OK)
 		report(s->config.reporter, REPORT_ERROR, "scheduled key work failed, next try in a minute: %s",
 			err_text(e));
@@ -317,8 +318,10 @@ enum err wire_server_new(const struct wire_server_config *config, struct wire_se
 	s->clock = config->clock ? config->clock : clock_system();
 	s->started = s->clock->wall(s->clock);
 	s->metrics = metrics_new();
-	e = s->metrics ? start_maintenance(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
+	s->keys = sigv4_keys_new();
+	e = s->metrics && s->keys ? start_maintenance(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
 	if (e != ERR_OK) {
+		sigv4_keys_free(s->keys);
 		metrics_free(s->metrics);
 		free(s);
 		return e;
@@ -360,6 +363,7 @@ void wire_server_stop(struct wire_server *s)
 	assert(!s->peers);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
+	sigv4_keys_free(s->keys);
 	metrics_free(s->metrics);
 	free(s);
 }

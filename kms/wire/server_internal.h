@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "kms/wire/server.h"
 #include "kms/wire/metrics.h"
+#include "kms/wire/sigv4_keys.h"
 #include "kms/wire/text.h"
 
 enum { SERVER_MAX_LISTENERS = 16 };
@@ -34,6 +35,7 @@ struct wire_server {
 	struct retired retired[SERVER_MAX_LISTENERS]; /* with the certificate before the last reload */
 	size_t retired_count;
 	struct metrics *metrics;
+	struct sigv4_keys *keys;
 	uint64_t started;
 	size_t peer_count;
 	size_t listening_count;

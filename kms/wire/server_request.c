@@ -269,7 +269,7 @@ static enum err check_signature(struct exchange *x, const struct sigv4_request *
 {
 	TRY(engine_find_access_key(
 		x->server->config.engine, claim->access_key_id, header(x, "X-Amz-Security-Token"), key));
-	TRY(sigv4_verify(request, claim, key->secret));
+	TRY(sigv4_verify(request, claim, key->secret, x->server->keys));
 	take_identity(x, &key->who);
 	return ERR_OK;
 }

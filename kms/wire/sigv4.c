@@ -10,6 +10,7 @@
 #include "kms/base/clock.h"
 #include "kms/base/encode.h"
 #include "kms/base/secret.h"
+#include "kms/wire/sigv4_keys.h"
 
 #define SIGV4_ALGORITHM  "AWS4-HMAC-SHA256"
 #define SIGV4_TERMINATOR "aws4_request"
@@ -192,20 +193,28 @@ enum err sigv4_signing_key(const char *secret, const struct sigv4_scope *scope, 
 	return kdf_hmac(key, sizeof(key), SIGV4_TERMINATOR, strlen(SIGV4_TERMINATOR), ret_key);
 }
 
-enum err sigv4_sign(const struct sigv4_request *r, const char *signed_headers, const struct sigv4_scope *scope,
-	const char *secret, char ret_signature[SIGV4_SIGNATURE_SIZE])
+static enum err sign_with(const struct sigv4_request *r, const char *signed_headers, const struct sigv4_scope *scope,
+	const uint8_t key[SHA256_SIZE], char ret_signature[SIGV4_SIGNATURE_SIZE])
 {
 	struct text canonical AUTO_TEXT, to_sign AUTO_TEXT;
-	uint8_t key[SHA256_SIZE] AUTO_WIPE, mac[SHA256_SIZE];
+	uint8_t mac[SHA256_SIZE];
 
 	text_init(&canonical, SIGV4_TEXT_MAX);
 	text_init(&to_sign, SIGV4_TEXT_MAX);
 	TRY(sigv4_canonical_request(r, signed_headers, &canonical));
 	TRY(sigv4_string_to_sign(text_str(&canonical), scope, &to_sign));
-	TRY(sigv4_signing_key(secret, scope, key));
-	TRY(kdf_hmac(key, sizeof(key), to_sign.p, to_sign.len, mac));
+	TRY(kdf_hmac(key, SHA256_SIZE, to_sign.p, to_sign.len, mac));
 	encode_hex(mac, sizeof(mac), ret_signature);
 	return ERR_OK;
+}
+
+enum err sigv4_sign(const struct sigv4_request *r, const char *signed_headers, const struct sigv4_scope *scope,
+	const char *secret, char ret_signature[SIGV4_SIGNATURE_SIZE])
+{
+	uint8_t key[SHA256_SIZE] AUTO_WIPE;
+
+	TRY(sigv4_signing_key(secret, scope, key));
+	return sign_with(r, signed_headers, scope, key, ret_signature);
 }
 
 void sigv4_put_authorization(struct text *out, const char *access_key_id, const struct sigv4_scope *scope,
@@ -221,18 +230,36 @@ void sigv4_put_authorization(struct text *out, const char *access_key_id, const 
 	text_puts(out, signature);
 }
 
-enum err sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *claim, const char *secret)
+/* What clients say the body's hash is, wherever they say it. */
+static enum err check_said_hash(const struct sigv4_request *r, int *good)
 {
-	char signature[SIGV4_SIGNATURE_SIZE], hash[HEX_SHA256_SIZE];
-	enum err e = sigv4_sign(r, claim->signed_headers, &claim->scope, secret, signature);
-	int good = e == ERR_OK && secret_equal(signature, claim->signature, SIGV4_SIGNATURE_SIZE - 1);
+	char hash[HEX_SHA256_SIZE] = "";
 
+	for (size_t i = 0; i < r->header_count; i++) {
+		if (strcasecmp(r->headers[i].name, "x-amz-content-sha256") != 0)
+			continue;
+		if (!hash[0])
+			TRY(hash_hex(r->body, r->body_len, hash));
+		if (strcmp(r->headers[i].value, hash) != 0)
+			*good = 0;
+	}
+	return ERR_OK;
+}
+
+enum err sigv4_verify(
+	const struct sigv4_request *r, const struct sigv4_claim *claim, const char *secret, struct sigv4_keys *keys)
+{
+	char signature[SIGV4_SIGNATURE_SIZE];
+	uint8_t key[SHA256_SIZE] AUTO_WIPE;
+	enum err e = sigv4_keys_get(keys, claim->access_key_id, secret, &claim->scope, key);
+	int good;
+
+	if (e == ERR_OK)
+		e = sign_with(r, claim->signed_headers, &claim->scope, key, signature);
+	good = e == ERR_OK && secret_equal(signature, claim->signature, SIGV4_SIGNATURE_SIZE - 1);
 	if (e == ERR_NO_MEMORY || e == ERR_CRYPTO)
 		return e;
-	TRY(hash_hex(r->body, r->body_len, hash));
-	for (size_t i = 0; i < r->header_count; i++)
-		if (!strcasecmp(r->headers[i].name, "x-amz-content-sha256") && strcmp(r->headers[i].value, hash) != 0)
-			good = 0;
+	TRY(check_said_hash(r, &good));
 	secret_wipe(signature, sizeof(signature));
 	if (good)
 		return ERR_OK;

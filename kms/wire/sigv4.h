@@ -47,6 +47,8 @@ struct sigv4_scope {
 	char service[SIGV4_SERVICE_SIZE];
 };
 
+struct sigv4_keys;
+
 /** "20150830T123600Z" of a wall-clock time. */
 void sigv4_date(uint64_t wall_ns, char ret[SIGV4_DATE_SIZE]);
 
@@ -94,8 +96,9 @@ enum err sigv4_read_claim(
 /**
  * Verify a claim that sigv4_read_claim() returned for this same request. The body's hash is computed here; an
  * x-amz-content-sha256 header must agree with it (so UNSIGNED-PAYLOAD and streaming forms do not).
- * ERR_KMS_SIGNATURE_MISMATCH with AWS's message. Compared in constant time.
+ * ERR_KMS_SIGNATURE_MISMATCH with AWS's message. Compared in constant time. @keys (sigv4_keys.h) may be NULL.
  */
-enum err sigv4_verify(const struct sigv4_request *request, const struct sigv4_claim *claim, const char *secret);
+enum err sigv4_verify(const struct sigv4_request *request, const struct sigv4_claim *claim, const char *secret,
+	struct sigv4_keys *keys);
 
 #endif

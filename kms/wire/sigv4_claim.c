@@ -171,18 +171,17 @@ static enum err check_date(const char *date, uint64_t now_ns)
 			"Date must be in ISO-8601 'basic format'. Got '%.20s'. See "
 			"http://en.wikipedia.org/wiki/ISO_8601",
 			date);
+	if (then >= now - SIGV4_WINDOW_SECONDS && then <= now + SIGV4_WINDOW_SECONDS)
+		return ERR_OK;
 	sigv4_date(now_ns, now_text);
-	if (then < now - SIGV4_WINDOW_SECONDS) {
+	if (then < now) {
 		sigv4_date(now_ns - window, bound);
 		return err_fail(ERR_KMS_SIGNATURE_MISMATCH,
 			"Signature expired: %s is now earlier than %s (%s - 5 min.)", date, bound, now_text);
 	}
-	if (then > now + SIGV4_WINDOW_SECONDS) {
-		sigv4_date(now_ns + window, bound);
-		return err_fail(ERR_KMS_SIGNATURE_MISMATCH,
-			"Signature not yet current: %s is still later than %s (%s + 5 min.)", date, bound, now_text);
-	}
-	return ERR_OK;
+	sigv4_date(now_ns + window, bound);
+	return err_fail(ERR_KMS_SIGNATURE_MISMATCH,
+		"Signature not yet current: %s is still later than %s (%s + 5 min.)", date, bound, now_text);
 }
 
 static int is_signed(const char *signed_headers, const char *name)

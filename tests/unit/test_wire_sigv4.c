@@ -137,7 +137,7 @@ static enum err check(const struct received *r, const char *secret, uint64_t now
 	struct sigv4_claim claim;
 
 	TRY(sigv4_read_claim(&r->request, "kms", now, &claim));
-	return sigv4_verify(&r->request, &claim, secret);
+	return sigv4_verify(&r->request, &claim, secret, NULL);
 }
 
 static void test_good_claim_verifies(void **state)
@@ -151,8 +151,8 @@ static void test_good_claim_verifies(void **state)
 	assert_string_equal(claim.access_key_id, "AKIDEXAMPLE");
 	assert_string_equal(claim.scope.region, "us-east-1");
 	assert_string_equal(claim.signed_headers, HEADER_LIST);
-	assert_int_equal(sigv4_verify(&r.request, &claim, SECRET), ERR_OK);
-	assert_int_equal(sigv4_verify(&r.request, &claim, SECRET "x"), ERR_KMS_SIGNATURE_MISMATCH);
+	assert_int_equal(sigv4_verify(&r.request, &claim, SECRET, NULL), ERR_OK);
+	assert_int_equal(sigv4_verify(&r.request, &claim, SECRET "x", NULL), ERR_KMS_SIGNATURE_MISMATCH);
 }
 
 static void test_authorization_is_what_we_send(void **state)
