@@ -10,17 +10,24 @@ static const char hex_digits[] = "0123456789abcdef";
 /* Unpadded; returns the text's length, no NUL. */
 static size_t encode64(const char *alphabet, const uint8_t *in, size_t len, char *out)
 {
-	uint32_t bits = 0;
-	unsigned have = 0;
 	char *p = out;
 
-	for (size_t i = 0; i < len; i++) {
-		bits = bits << 8 | in[i];
-		for (have += 8; have >= 6; have -= 6)
-			*p++ = alphabet[bits >> (have - 6) & 63];
+	for (; len >= 3; len -= 3, in += 3) {
+		uint32_t bits = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+
+		*p++ = alphabet[bits >> 18];
+		*p++ = alphabet[bits >> 12 & 63];
+		*p++ = alphabet[bits >> 6 & 63];
+		*p++ = alphabet[bits & 63];
 	}
-	if (have)
-		*p++ = alphabet[bits << (6 - have) & 63];
+	if (len > 0) {
+		uint32_t bits = (uint32_t)in[0] << 8 | (len > 1 ? in[1] : 0);
+
+		*p++ = alphabet[bits >> 10];
+		*p++ = alphabet[bits >> 4 & 63];
+		if (len > 1)
+			*p++ = alphabet[bits << 2 & 63];
+	}
 	return (size_t)(p - out);
 }
 
@@ -62,12 +69,13 @@ static int is_dash_position(size_t i)
 
 void encode_uuid(const uint8_t id[UUID_SIZE], char out[UUID_TEXT + 1])
 {
-	char hex[2 * UUID_SIZE + 1];
-	const char *p = hex;
+	static const uint8_t part[] = {4, 2, 2, 2, 6};
+	char *p = out;
 
-	encode_hex(id, UUID_SIZE, hex);
-	for (size_t i = 0; i < UUID_TEXT; i++)
-		out[i] = is_dash_position(i) ? '-' : *p++;
+	for (size_t i = 0; i < sizeof(part); id += part[i++]) {
+		p += encode_hex(id, part[i], p);
+		*p++ = '-';
+	}
 	out[UUID_TEXT] = '\0';
 }
 

@@ -63,21 +63,42 @@ static void put_escaped(struct json_out *o, unsigned char c)
 	put(o, text, (size_t)len);
 }
 
+/* How many bytes there are before the first that has to be escaped; eight at a time are looked at. */
+static size_t plain_length(const char *s, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+	size_t i = 0;
+	uint64_t v;
+
+	for (; len - i >= sizeof(v); i += sizeof(v)) {
+		uint64_t quote, backslash, control;
+
+		memcpy(&v, s + i, sizeof(v));
+		quote = v ^ ones * '"';
+		backslash = v ^ ones * '\\';
+		control = v & ~(ones * 0x1f); /* zero where a byte is below 0x20 */
+		if ((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((control - ones) & ~control)) &
+			tops)
+			break;
+	}
+	while (i < len && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 static void put_string(struct json_out *o, const char *s, size_t len)
 {
-	size_t start = 0;
-
 	put_char(o, '"');
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
+	for (;;) {
+		size_t plain = plain_length(s, len);
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		put(o, s + start, i - start);
-		put_escaped(o, c);
-		start = i + 1;
+		put(o, s, plain);
+		if (plain == len)
+			break;
+		put_escaped(o, (unsigned char)s[plain]);
+		s += plain + 1;
+		len -= plain + 1;
 	}
-	put(o, s + start, len - start);
 	put_char(o, '"');
 }
 

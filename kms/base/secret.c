@@ -60,7 +60,7 @@ static struct {
 
 void secret_wipe(void *p, size_t len)
 {
-	OPENSSL_cleanse(p, len);
+	explicit_bzero(p, len); /* OPENSSL_cleanse() goes eight bytes a step */
 }
 
 int secret_equal(const void *a, const void *b, size_t len)

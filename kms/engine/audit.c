@@ -82,10 +82,11 @@ enum err audit_service_event(struct engine *engine, uint64_t now, const char *ev
 	record = json_pack(
 		"{s:s, s:{s:s, s:s}, s:o?, s:s, s:s, s:s, s:s, s:s, s:n, s:n, s:o?, s:b, s:[o?], s:s, s:s, s:{s:s}}",
 		"eventVersion", "1.09", "userIdentity", "accountId", key->account, "invokedBy", "AWS Internal",
-		"eventTime", event_time(now), "eventSource", AUDIT_EVENT_SOURCE, "eventName", event, "awsRegion", key->region,
-		"sourceIPAddress", "AWS Internal", "userAgent", "AWS Internal", "requestParameters", "responseElements",
-		"eventID", new_event_id(), "readOnly", 0, "resources", resource_of(key, arn), "eventType",
-		"AwsServiceEvent", "recipientAccountId", key->account, "serviceEventDetails", "keyId", key_id);
+		"eventTime", event_time(now), "eventSource", AUDIT_EVENT_SOURCE, "eventName", event, "awsRegion",
+		key->region, "sourceIPAddress", "AWS Internal", "userAgent", "AWS Internal", "requestParameters",
+		"responseElements", "eventID", new_event_id(), "readOnly", 0, "resources", resource_of(key, arn),
+		"eventType", "AwsServiceEvent", "recipientAccountId", key->account, "serviceEventDetails", "keyId",
+		key_id);
 	text = record != NULL ? json_text(record, &(size_t){0}) : NULL;
 	if (text == NULL)
 		return ERR_NO_MEMORY;

@@ -235,8 +235,7 @@ static void put_request(struct json_out *o, const struct call *call)
 	json_out_text(o, "eventSource", AUDIT_EVENT_SOURCE);
 	json_out_text(o, "eventName", call->operation);
 	json_out_text(o, "awsRegion", call->region);
-	json_out_text(
-		o, "sourceIPAddress", call->caller->source_ip[0] != '\0' ? call->caller->source_ip : "local");
+	json_out_text(o, "sourceIPAddress", call->caller->source_ip[0] != '\0' ? call->caller->source_ip : "local");
 	json_out_text(o, "userAgent", call->caller->user_agent);
 }
 

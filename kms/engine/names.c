@@ -92,13 +92,23 @@ void names_key_id(const uint8_t id[UUID_SIZE], int multi_region, char ret[NAMES_
 	}
 }
 
+_Static_assert(
+	sizeof("arn:aws:kms:") + ENGINE_REGION_SIZE + ENGINE_ACCOUNT_SIZE + sizeof(":key/") + NAMES_KEY_ID_SIZE <=
+		ENGINE_ARN_SIZE,
+	"a key's ARN fits");
+
 void names_key_arn_of(const char *region, const char *account, const uint8_t id[UUID_SIZE], int multi_region,
 	char ret[ENGINE_ARN_SIZE])
 {
-	char text[NAMES_KEY_ID_SIZE];
+	char *p = ret;
 
-	names_key_id(id, multi_region, text);
-	snprintf(ret, ENGINE_ARN_SIZE, "arn:aws:kms:%s:%s:key/%s", region, account, text);
+	/* Every call makes this a few times, and snprintf() takes ten times as long. */
+	p = stpcpy(p, "arn:aws:kms:");
+	p = stpcpy(p, region);
+	*p++ = ':';
+	p = stpcpy(p, account);
+	p = stpcpy(p, ":key/");
+	names_key_id(id, multi_region, p);
 }
 
 void names_key_arn(const struct store_key *key, char ret[ENGINE_ARN_SIZE])

@@ -5,7 +5,14 @@
 #include "kms/engine/validate.h"
 #include "kms/engine/validate_type.h"
 
-enum { REPORT_SIZE = 900, SHOWN_MAX = 256, SHOWN_SIZE = SHOWN_MAX + 8, CONSTRAINT_SIZE = 640, PATH_SIZE = 160, OUTER_MAX = 120 };
+enum {
+	REPORT_SIZE = 900,
+	SHOWN_MAX = 256,
+	SHOWN_SIZE = SHOWN_MAX + 8,
+	CONSTRAINT_SIZE = 640,
+	PATH_SIZE = 160,
+	OUTER_MAX = 120
+};
 
 /* Constraint failures collected over a request. */
 struct findings {

@@ -92,12 +92,22 @@ static enum err db_configure(struct db *db, int wal)
 	return wal ? db_exec(db, "PRAGMA journal_mode = WAL") : ERR_OK;
 }
 
+/* Counting its memory takes SQLite a lock for every block. */
+static void count_no_memory(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum err db_open(const char *path, int wal, struct db *ret)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct db db = {0};
-	int rc = sqlite3_open_v2(path, &db.handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
 	enum err e;
+	int rc;
 
+	pthread_once(&once, count_no_memory);
+	/* No locks of SQLite's own at every call: each connection is under ours. */
+	rc = sqlite3_open_v2(path, &db.handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK) {
 		e = db_error(db.handle, rc);
 		sqlite3_close_v2(db.handle);

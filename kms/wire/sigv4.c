@@ -39,18 +39,16 @@ static enum err hash_hex(const void *p, size_t len, char ret[HEX_SHA256_SIZE])
 /* Trimmed, with inner runs of blanks as one space: "Trimall" in AWS's words. */
 static void put_trimmed(struct text *out, const char *value)
 {
-	int pending = 0, started = 0;
+	for (const char *between = "";; between = " ") {
+		size_t len;
 
-	for (; *value; value++) {
-		if (*value == ' ' || *value == '\t') {
-			pending = started;
-			continue;
-		}
-		if (pending)
-			text_putc(out, ' ');
-		pending = 0;
-		started = 1;
-		text_putc(out, *value);
+		value += strspn(value, " \t");
+		if (!*value)
+			return;
+		len = strcspn(value, " \t");
+		text_puts(out, between);
+		text_add(out, value, len);
+		value += len;
 	}
 }
 

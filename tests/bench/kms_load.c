@@ -113,8 +113,10 @@ static void send_request(struct connection *c)
 /* The whole answer is here. */
 static int complete(const struct connection *c)
 {
-	const char *end = strstr(c->buffer, "\r\n\r\n"), *length = strcasestr(c->buffer, "\r\nContent-Length:");
+	const char *end = strstr(c->buffer, "\r\n\r\n"), *length = strstr(c->buffer, "\r\nContent-Length:");
 
+	if (end && !length) /* another server's spelling */
+		length = strcasestr(c->buffer, "\r\nContent-Length:");
 	return end && length && c->got >= (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
 }
 

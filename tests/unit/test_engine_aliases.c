@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "kms/engine/iam.h"
+#include "kms/engine/opened_secrets.h"
 #include "tests/support/keystore.h"
 
 #define ALIAS_ARN(name) "arn:aws:kms:" KEYSTORE_REGION ":" KEYSTORE_ACCOUNT ":" name
@@ -276,6 +277,33 @@ static enum err note(void *context, const char *id, const char *account, const c
 	return ERR_OK;
 }
 
+/* An opened secret is found again under the row that it was opened from, and under no other. */
+static void opened_secrets(void **state)
+{
+	struct opened_secrets *opened = opened_secrets_new();
+	struct store_access_key row = {
+		.id = "AKIAQQQQQQQQQQQQQQQQ", .arn = "arn:aws:iam::000000000000:root", .sealed_len = 80};
+	struct store_access_key other[] = {row, row, row, row};
+	char secret[ENGINE_SECRET_KEY_SIZE] = "a secret", found[ENGINE_SECRET_KEY_SIZE] = "";
+
+	(void)state;
+	assert_non_null(opened);
+	assert_int_equal(opened_secrets_get(opened, &row, found), 0);
+	opened_secrets_put(opened, &row, secret);
+	assert_int_equal(opened_secrets_get(opened, &row, found), 1);
+	assert_string_equal(found, secret);
+	other[0].id[4] = 'R'; /* looked for in the same place */
+	other[1].arn[27] = 't';
+	other[2].sealed[79] ^= 1;
+	other[3].sealed_len = 79;
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+		assert_int_equal(opened_secrets_get(opened, &other[i], found), 0);
+	assert_int_equal(opened_secrets_get(opened, &row, found), 1);
+	opened_secrets_forget(opened);
+	assert_int_equal(opened_secrets_get(opened, &row, found), 0);
+	opened_secrets_free(opened);
+}
+
 static void access_keys(void **state)
 {
 	struct keystore *k = *state;
@@ -318,6 +346,7 @@ int main(void)
 		TEST(other_accounts_learn_nothing),
 		TEST(the_owner_and_root_are_the_account_root),
 		TEST(access_keys),
+		TEST(opened_secrets),
 	};
 
 	return cmocka_run_group_tests_name("engine_aliases", tests, NULL, NULL);

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include "kms/base/json.h"
+#include "kms/base/secret.h"
 #include "tests/support/keystore.h"
 
 #define DAY (UINT64_C(86400) * CLOCK_SECOND)
@@ -20,9 +22,13 @@ static const char *text(const json_t *object, const char *member)
 /* All records that match, as a JSON array. */
 static enum err collect(void *context, const char *record)
 {
-	json_t *parsed = json_loads(record, 0, NULL);
+	json_t *parsed = json_loads(record, JSON_REJECT_DUPLICATES, NULL);
+	char *again = json_text(parsed, NULL);
 
+	/* Records are written without a tree: the same compact form all the same. */
 	assert_non_null(parsed);
+	assert_string_equal(record, again);
+	secret_heap_free(again);
 	json_array_append_new(context, parsed);
 	return ERR_OK;
 }
@@ -53,6 +59,25 @@ static json_t *last(struct keystore *k)
 	record = json_incref(json_array_get(list, 0));
 	json_decref(list);
 	return record;
+}
+
+/* What callers send, in every place where it may stand in a record, comes out as it went in. */
+static void texts_are_escaped(void **state)
+{
+	struct keystore *k = *state;
+	char id[64];
+	json_t *r;
+
+	keystore_new_key(k, id, (char[ENGINE_ARN_SIZE]){""});
+	snprintf(k->caller.user_agent, sizeof(k->caller.user_agent), "a\"b\\c\n\x01\xc3\xa9\xff");
+	keystore_do(k, "Encrypt", "{'KeyId':'%s','Plaintext':'YQ==','EncryptionContext':{'\\\\\\u0001':'\\n\\u00e9/'}}",
+		id);
+	r = last(k);
+	assert_string_equal(text(r, "userAgent"), "a\"b\\c\n\x01\xc3\xa9?");
+	assert_string_equal(
+		text(json_object_get(json_object_get(r, "requestParameters"), "encryptionContext"), "\\\x01"),
+		"\n\xc3\xa9/");
+	json_decref(r);
 }
 
 static void a_record_is_complete(void **state)
@@ -260,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keystore_setup, keystore_teardown)
 		TEST(a_record_is_complete),
+		TEST(texts_are_escaped),
 		TEST(changes_say_what_they_changed),
 		TEST(every_call_is_one_record_and_refusals_too),
 		TEST(filters),

@@ -10,6 +10,7 @@
 #include "kms/base/clock.h"
 #include "kms/base/encode.h"
 #include "kms/wire/sigv4.h"
+#include "kms/wire/sigv4_keys.h"
 #include "tests/support/prng.h"
 
 #define SECRET      "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -153,6 +154,62 @@ static void test_good_claim_verifies(void **state)
 	assert_string_equal(claim.signed_headers, HEADER_LIST);
 	assert_int_equal(sigv4_verify(&r.request, &claim, SECRET, NULL), ERR_OK);
 	assert_int_equal(sigv4_verify(&r.request, &claim, SECRET "x", NULL), ERR_KMS_SIGNATURE_MISMATCH);
+}
+
+/* Signing keys that are remembered are those of the same secret, day, region and service. */
+static void test_remembered_keys(void **state)
+{
+	struct sigv4_scope scope = scope_of("kms"), other = scope;
+	struct sigv4_keys *keys = sigv4_keys_new();
+	uint8_t derived[SHA256_SIZE], found[SHA256_SIZE];
+
+	(void)state;
+	assert_non_null(keys);
+	assert_int_equal(sigv4_signing_key(SECRET, &scope, derived), ERR_OK);
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(sigv4_keys_get(keys, "AKIDEXAMPLE", SECRET, &scope, found), ERR_OK);
+		assert_memory_equal(found, derived, SHA256_SIZE);
+		assert_int_equal(sigv4_keys_found(keys), i);
+	}
+	memcpy(other.date + 9, "235959", 6); /* the same day */
+	assert_int_equal(sigv4_keys_get(keys, "AKIDEXAMPLE", SECRET, &other, found), ERR_OK);
+	assert_int_equal(sigv4_keys_found(keys), 3);
+	sigv4_keys_forget(keys);
+	assert_int_equal(sigv4_keys_get(keys, "AKIDEXAMPLE", SECRET, &scope, found), ERR_OK);
+	assert_memory_equal(found, derived, SHA256_SIZE);
+	assert_int_equal(sigv4_keys_found(keys), 3);
+	sigv4_keys_free(keys);
+}
+
+static void test_remembered_keys_of_others(void **state)
+{
+	struct sigv4_scope scope = scope_of("kms"), other[3] = {scope, scope, scope};
+	struct sigv4_keys *keys = sigv4_keys_new();
+	uint8_t derived[SHA256_SIZE], found[SHA256_SIZE];
+	struct sigv4_claim claim;
+	struct received r;
+
+	(void)state;
+	assert_non_null(keys);
+	other[0].date[7]++;
+	memcpy(other[1].region, "us-east-2", 10);
+	memcpy(other[2].service, "sts", 4);
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 0; i < COUNT(other); i++) {
+			assert_int_equal(sigv4_keys_get(keys, "AKIDEXAMPLE", SECRET, &scope, found), ERR_OK);
+			assert_int_equal(sigv4_keys_get(keys, "AKIDEXAMPLE", SECRET, &other[i], found), ERR_OK);
+			assert_int_equal(sigv4_signing_key(SECRET, &other[i], derived), ERR_OK);
+			assert_memory_equal(found, derived, SHA256_SIZE);
+		}
+	/* The access key has another secret now: what the old one signed is worth nothing, and the other way round. */
+	receive(&r, GOOD);
+	assert_int_equal(sigv4_read_claim(&r.request, "kms", WALL, &claim), ERR_OK);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(sigv4_verify(&r.request, &claim, SECRET, keys), ERR_OK);
+		assert_int_equal(sigv4_verify(&r.request, &claim, SECRET "x", keys), ERR_KMS_SIGNATURE_MISMATCH);
+		assert_int_equal(sigv4_verify(&r.request, &claim, "", keys), ERR_KMS_SIGNATURE_MISMATCH);
+	}
+	sigv4_keys_free(keys);
 }
 
 static void test_authorization_is_what_we_send(void **state)
@@ -489,6 +546,8 @@ int main(void)
 		cmocka_unit_test(test_published_steps),
 		cmocka_unit_test(test_values_are_trimmed),
 		cmocka_unit_test(test_good_claim_verifies),
+		cmocka_unit_test(test_remembered_keys),
+		cmocka_unit_test(test_remembered_keys_of_others),
 		cmocka_unit_test(test_authorization_is_what_we_send),
 		cmocka_unit_test(test_clock_window),
 		cmocka_unit_test(test_malformed_authorization),
