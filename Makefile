@@ -22,6 +22,8 @@ PACKAGES := build-essential pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-
             libjansson-dev uthash-dev
 FAST_PACKAGES := libipsec-mb-dev
 TEST_PACKAGES := libcmocka-dev python3-pytest python3-pytest-xdist python3-boto3 python3-cryptography awscli sqlite3 git rsync attr acl tar btrfs-progs fio dbench stress-ng postgresql strace
+# Wanted as commands: nodesource's nodejs brings an npm of its own, and Debian's package cannot stand beside it.
+TEST_TOOLS := node=nodejs npm=npm
 SOAK_PACKAGES := dpkg-dev
 LIBS := fuse3 libcrypto sqlite3 inih libcurl libmicrohttpd jansson
 
@@ -189,7 +191,7 @@ deps: ## install the Debian packages that building and running need
 
 .PHONY: deps-test
 deps-test: deps ## and those that the tests need
-	@contrib/install-packages $(TEST_PACKAGES)
+	@contrib/install-packages $(TEST_PACKAGES) -- $(TEST_TOOLS)
 
 .PHONY: deps-soak
 deps-soak: deps-test ## and those that only the soak tests need

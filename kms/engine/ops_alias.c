@@ -38,11 +38,21 @@ static enum err authorize_alias(struct call *call, const struct store_alias *ali
 	return authorize_resource(call, call->op->name, arn);
 }
 
+/* Another alias for the call's key. */
+static enum err check_room(struct call *call)
+{
+	size_t count;
+
+	TRY(store_alias_count(call->engine->store, call->key.row, &count));
+	if (count >= ALIASES_OF_KEY_MAX)
+		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d aliases.", ALIASES_OF_KEY_MAX);
+	return ERR_OK;
+}
+
 enum err op_create_alias(struct call *call)
 {
 	struct store_alias alias;
 	char arn[NAMES_ALIAS_ARN_SIZE];
-	size_t count;
 	enum err e;
 
 	TRY(name_of(call, &alias));
@@ -50,9 +60,7 @@ enum err op_create_alias(struct call *call)
 		return err_fail(ERR_KMS_INVALID_ALIAS_NAME,
 			"%s begins with alias/aws/, which is reserved for keys that a service manages.", alias.name);
 	TRY(authorize_alias(call, &alias));
-	TRY(store_alias_count(call->engine->store, call->key.row, &count));
-	if (count >= ALIASES_OF_KEY_MAX)
-		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d aliases.", ALIASES_OF_KEY_MAX);
+	TRY(check_room(call));
 	alias.key = call->key.row;
 	e = store_alias_insert(call->engine->store, &alias);
 	if (e != ERR_EXISTS)
@@ -86,6 +94,8 @@ enum err op_update_alias(struct call *call)
 	if (strcmp(old.spec, call->key.spec) != 0 || strcmp(old.usage, call->key.usage) != 0)
 		return err_fail(ERR_KMS_VALIDATION, "The alias %s can be moved only to a key of spec %s and usage %s.",
 			alias.name, old.spec, old.usage);
+	if (old.row != call->key.row)
+		TRY(check_room(call));
 	alias.key = call->key.row;
 	alias.updated = call->now;
 	return store_alias_retarget(call->engine->store, &alias);

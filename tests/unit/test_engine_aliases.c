@@ -92,6 +92,9 @@ static void fifty_aliases_and_pages(void **state)
 		keystore_do(k, "CreateAlias", "{'AliasName':'alias/%03d','TargetKeyId':'%s'}", i, a);
 	keystore_fails(k, ERR_KMS_LIMIT_EXCEEDED, "A key may have at most 50 aliases.", "CreateAlias",
 		"{'AliasName':'alias/051','TargetKeyId':'%s'}", a);
+	keystore_fails(k, ERR_KMS_LIMIT_EXCEEDED, "A key may have at most 50 aliases.", "UpdateAlias",
+		"{'AliasName':'alias/000','TargetKeyId':'%s'}", a);
+	keystore_do(k, "UpdateAlias", "{'AliasName':'alias/007','TargetKeyId':'%s'}", a); /* where it is already */
 	while (more) {
 		json_t *body = marker[0] != '\0' ? keystore_ok(k, "ListAliases",
 							   "{'KeyId':'%s','Limit':20,'Marker':'%s'}", a, marker)

@@ -182,6 +182,31 @@ static void a_damaged_row_holds_up_nobody(void **state)
 	assert_int_equal(rotations(k, turning[0]), 1);
 }
 
+static void an_import_token_is_good_for_a_day(void **state)
+{
+	struct keystore *k = *state;
+	char id[512], token[512];
+	json_t *made = keystore_ok(k, "CreateKey", "{'Origin':'EXTERNAL'}"), *got;
+
+	keystore_text(json_object_get(made, "KeyMetadata"), "KeyId", id);
+	json_decref(made);
+	got = keystore_ok(k, "GetParametersForImport",
+		"{'KeyId':'%s','WrappingAlgorithm':'RSAES_OAEP_SHA_256','WrappingKeySpec':'RSA_2048'}", id);
+	keystore_text(got, "ImportToken", token);
+	json_decref(got);
+	clock_fake_advance(&k->clock, DAY - CLOCK_SECOND);
+	/* Nothing is wrong with the token yet: what is refused is the material. */
+	keystore_fails(k, ERR_KMS_INVALID_CIPHERTEXT, NULL, "ImportKeyMaterial",
+		"{'KeyId':'%s','ImportToken':'%s','EncryptedKeyMaterial':'eA==',"
+		"'ExpirationModel':'KEY_MATERIAL_DOES_NOT_EXPIRE'}",
+		id, token);
+	clock_fake_advance(&k->clock, 2 * CLOCK_SECOND);
+	keystore_fails(k, ERR_KMS_EXPIRED_IMPORT_TOKEN, "The import token is expired.", "ImportKeyMaterial",
+		"{'KeyId':'%s','ImportToken':'%s','EncryptedKeyMaterial':'eA==',"
+		"'ExpirationModel':'KEY_MATERIAL_DOES_NOT_EXPIRE'}",
+		id, token);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +217,7 @@ int main(void)
 		TEST(a_start_of_the_machine_counts_for_a_day_at_most),
 		TEST(short_nights_count_in_full),
 		TEST(a_damaged_row_holds_up_nobody),
+		TEST(an_import_token_is_good_for_a_day),
 	};
 
 	return cmocka_run_group_tests_name("engine_due", tests, NULL, NULL);
