@@ -26,8 +26,8 @@ static int is_over(const struct store_key *key, uint64_t now, uint64_t elapsed)
 /* One pass over the keys that are due. */
 struct pass {
 	uint64_t now, elapsed;
-	int64_t row;       /* the last one looked at */
-	size_t gone, held; /* destroyed in this transaction; due by the clock alone */
+	struct store_due at; /* the last one looked at */
+	size_t gone, held;   /* destroyed in this transaction; due by the clock alone */
 };
 
 static enum err destroy(struct engine *engine, const struct store_key *key, struct pass *p)
@@ -42,10 +42,10 @@ static enum err destroy(struct engine *engine, const struct store_key *key, stru
 static enum err destroy_if_over(struct engine *engine, struct pass *p)
 {
 	struct store_key key;
-	enum err e = store_key_get(engine->store, p->row, &key);
+	enum err e = store_key_get(engine->store, p->at.key, &key);
 
 	if (e != ERR_OK)
-		return due_pass_over(engine, "deleted", p->row, e);
+		return due_pass_over(engine, "deleted", p->at.key, e);
 	if (is_over(&key, p->now, p->elapsed))
 		return destroy(engine, &key, p);
 	p->held++;
@@ -60,8 +60,7 @@ static enum err destroy_batch(struct engine *engine, struct pass *p)
 
 	p->gone = 0;
 	TRY(store_txn_begin(engine->store, &txn));
-	while (p->gone < BATCH &&
-		(e = store_key_due(engine->store, KEY_WORK_DELETION, p->now, p->row, &p->row)) == ERR_OK)
+	while (p->gone < BATCH && (e = store_key_due(engine->store, KEY_WORK_DELETION, p->now, &p->at)) == ERR_OK)
 		TRY(destroy_if_over(engine, p));
 	if (e != ERR_OK && e != ERR_NOT_FOUND)
 		return e;

@@ -20,16 +20,16 @@ enum err due_pass_over(struct engine *engine, const char *work, int64_t row, enu
 
 enum err due_each(struct engine *engine, enum key_work work, uint64_t now, due_fn run)
 {
-	int64_t row = 0;
+	struct store_due at = {0};
 
 	for (;;) {
-		enum err e = store_key_due(engine->store, work, now, row, &row);
+		enum err e = store_key_due(engine->store, work, now, &at);
 
 		if (e == ERR_NOT_FOUND)
 			return ERR_OK;
 		TRY(e);
-		e = run(engine, row, now);
+		e = run(engine, at.key, now);
 		if (e != ERR_OK)
-			TRY(due_pass_over(engine, words[work], row, e));
+			TRY(due_pass_over(engine, words[work], at.key, e));
 	}
 }

@@ -119,14 +119,15 @@ enum err store_audit_list(struct store *store, const struct store_audit_filter *
 	struct query q AUTO_QUERY = {0};
 	int row;
 
-	TRY(query_begin(store, SQL_AUDIT_LIST, &q));
+	TRY(query_begin(store, filter->limit != 0 ? SQL_AUDIT_NEWEST : SQL_AUDIT_LIST, &q));
 	query_bind_time(&q, 0, filter->from);
 	query_bind_time(&q, 1, filter->to != 0 ? filter->to : UINT64_MAX);
 	query_bind_text(&q, 2, filter->key_arn);
 	query_bind_text(&q, 3, filter->operation);
 	query_bind_text(&q, 4, filter->error);
-	query_bind_text(&q, 6, filter->principal);
-	query_bind_int(&q, 5, filter->limit != 0 ? (int64_t)filter->limit : -1);
+	query_bind_text(&q, 5, filter->principal);
+	if (filter->limit != 0)
+		query_bind_int(&q, 6, (int64_t)filter->limit);
 	for (;;) {
 		const unsigned char *text;
 

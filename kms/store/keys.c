@@ -192,7 +192,7 @@ enum err store_key_regions(
 	return read_all(&q, ret, ret_count);
 }
 
-enum err store_key_due(struct store *store, enum key_work work, uint64_t now, int64_t after, int64_t *ret)
+enum err store_key_due(struct store *store, enum key_work work, uint64_t now, struct store_due *at)
 {
 	static const enum sql which[] = {[KEY_WORK_ROTATION] = SQL_KEY_DUE_ROTATION,
 		[KEY_WORK_DELETION] = SQL_KEY_DUE_DELETION,
@@ -201,11 +201,10 @@ enum err store_key_due(struct store *store, enum key_work work, uint64_t now, in
 
 	TRY(query_begin(store, which[work], &q));
 	query_bind_time(&q, 0, now);
-	query_bind_int(&q, 1, after);
+	query_bind_time(&q, 1, at->time);
+	query_bind_int(&q, 2, at->tie);
 	TRY(query_one(&q));
-	if (sqlite3_column_type(q.statement, 0) == SQLITE_NULL)
-		return err_fail(ERR_NOT_FOUND, "keystore: nothing is due");
-	*ret = query_int(&q, 0);
+	*at = (struct store_due){query_int(&q, 0), (uint64_t)query_int(&q, 1), query_int(&q, 2)};
 	return ERR_OK;
 }
 

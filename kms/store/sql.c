@@ -21,6 +21,15 @@
 	"g.constraints, g.created, g.grantee_id, g.retiring_id FROM grants g "
 #define NEXT_VERSION "(SELECT ifnull(max(version), 0) + 1 FROM principals)"
 
+/* Records of a time, a key, an operation, an error and a principal; NULL is any. */
+#define AUDIT_MATCHES                                                                                                  \
+	"WHERE time >= ?1 AND time < ?2 "                                                                              \
+	"AND (?3 IS NULL OR key_arn = ?3 OR (operation = 'ReEncrypt' AND instr(record, ?3))) "                         \
+	"AND (?4 IS NULL OR operation = ?4) AND (?5 IS NULL OR ifnull(error, '') = ?5) "                               \
+	"AND (?6 IS NULL OR json_extract(record, '$.userIdentity.arn') = ?6 "                                          \
+	"OR json_extract(record, '$.userIdentity.accessKeyId') = ?6 "                                                  \
+	"OR substr(json_extract(record, '$.userIdentity.arn'), -length(?6) - 1) = ':' || ?6) "
+
 /* State numbers are those of enum key_state: 1 = Enabled, 3 = PendingDeletion. */
 static const struct {
 	int effect; /* enum sql_effect: 0 reads, 1 changes, 2 notes */
@@ -49,16 +58,19 @@ static const struct {
 	[SQL_KEY_DELETE] = {1, "DELETE FROM keys WHERE row = ?"},
 	[SQL_KEY_LIST] = {0,
 		"SELECT " KEY_COLUMNS " FROM keys WHERE account = ? AND region = ? AND row > ? ORDER BY row LIMIT ?"},
-	/* Work is found by row numbers alone, behind a row number, so that a damaged row holds up nobody but itself. */
-	[SQL_KEY_DUE_ROTATION] = {0,
-		"SELECT row FROM keys WHERE rotation_enabled = 1 AND state = 1 AND next_rotation <= ? "
-		"AND row > ? ORDER BY row LIMIT 1"},
-	[SQL_KEY_DUE_DELETION] = {0,
-		"SELECT row FROM keys WHERE deletion_date <> 0 AND state = 3 AND deletion_date <= ? "
-		"AND row > ? ORDER BY row LIMIT 1"},
-	[SQL_KEY_DUE_EXPIRY] = {0,
-		"SELECT min(key) FROM backing_keys WHERE valid_to <> 0 AND valid_to <= ? AND key > ? "
-		"AND length(sealed) > 0"},
+	/*
+	 * Work is found in the order of its time, behind the one found last, by indexes that hold what has a time alone. Nothing else of
+	 * the row is read, so that a damaged row holds up nobody but itself.
+	 */
+	[SQL_KEY_DUE_ROTATION] = {0, "SELECT row, next_rotation, row FROM keys WHERE rotation_enabled = 1 AND state = "
+				     "1 AND next_rotation <= ?1 "
+				     "AND (next_rotation, row) > (?2, ?3) ORDER BY next_rotation, row LIMIT 1"},
+	[SQL_KEY_DUE_DELETION] = {0, "SELECT row, deletion_date, row FROM keys WHERE deletion_date <> 0 AND state = 3 "
+				     "AND deletion_date <= ?1 "
+				     "AND (deletion_date, row) > (?2, ?3) ORDER BY deletion_date, row LIMIT 1"},
+	[SQL_KEY_DUE_EXPIRY] = {0, "SELECT key, valid_to, seq FROM backing_keys WHERE valid_to <> 0 AND valid_to <= ?1 "
+				   "AND length(sealed) > 0 "
+				   "AND (valid_to, seq) > (?2, ?3) ORDER BY valid_to, seq LIMIT 1"},
 	[SQL_KEY_NEXT_DUE] = {0,
 		"SELECT min(t) FROM (SELECT min(next_rotation) AS t FROM keys WHERE rotation_enabled = 1 AND state = 1 "
 		"UNION ALL SELECT min(deletion_date) FROM keys WHERE deletion_date <> 0 AND state = 3 "
@@ -180,14 +192,9 @@ static const struct {
 	[SQL_GENERATION_RAISE] = {2, "UPDATE generation SET value = value + 1"},
 	[SQL_BEGIN] = {2, "BEGIN IMMEDIATE"},
 	[SQL_COMMIT] = {2, "COMMIT"},
-	[SQL_AUDIT_LIST] = {0, "SELECT record FROM (SELECT seq, record FROM audit WHERE time >= ?1 AND time < ?2 "
-			       "AND (?3 IS NULL OR key_arn = ?3 OR (operation = 'ReEncrypt' AND instr(record, ?3))) "
-			       "AND (?4 IS NULL OR operation = ?4) "
-			       "AND (?5 IS NULL OR ifnull(error, '') = ?5) "
-			       "AND (?7 IS NULL OR json_extract(record, '$.userIdentity.arn') = ?7 "
-			       "OR json_extract(record, '$.userIdentity.accessKeyId') = ?7 "
-			       "OR substr(json_extract(record, '$.userIdentity.arn'), -length(?7) - 1) = ':' || ?7) "
-			       "ORDER BY seq DESC LIMIT ?6) ORDER BY seq"},
+	[SQL_AUDIT_LIST] = {0, "SELECT record FROM audit " AUDIT_MATCHES "ORDER BY time, seq"},
+	[SQL_AUDIT_NEWEST] = {0, "SELECT record FROM (SELECT time, seq, record FROM audit " AUDIT_MATCHES
+				 "ORDER BY time DESC, seq DESC LIMIT ?7) ORDER BY time, seq"},
 };
 
 const char *sql_text(enum sql which)

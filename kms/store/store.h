@@ -174,8 +174,14 @@ enum key_work {
 	KEY_WORK_DELETION, /* its waiting period is over by the clock */
 	KEY_WORK_EXPIRY    /* imported material is past its date */
 };
-/** The next key behind row @after that has work at @now. ERR_NOT_FOUND: none. Reads no more of the row than its number. */
-enum err store_key_due(struct store *store, enum key_work work, uint64_t now, int64_t after, int64_t *ret);
+/** A place in the order in which work falls due; all zero is before the first. */
+struct store_due {
+	int64_t key;   /* row of the key that has the work */
+	uint64_t time; /* since when */
+	int64_t tie;   /* among those of one time */
+};
+/** Move on to the next key that has work at @now. ERR_NOT_FOUND: none. Reads no more of the row than its number and that time. */
+enum err store_key_due(struct store *store, enum key_work work, uint64_t now, struct store_due *at);
 /** The earliest moment at which there is work, expired wrapping keys included; UINT64_MAX: never. */
 enum err store_key_next_due(struct store *store, uint64_t *ret);
 /** How many keys wait for their deletion. */
