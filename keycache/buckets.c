@@ -50,6 +50,7 @@ static int is_within_time(const struct bucket_cache *cache, const struct bucket_
 struct plan {
 	struct bucket *bucket; /* id is constant; the rest is written by commit() only */
 	int has_record;
+	int fresh; /* what is on the disk is of the CMK before */
 	struct bucket_record record;
 	uint8_t digest[SHA256_SIZE];
 	uint64_t used;
@@ -149,7 +150,7 @@ static enum err prepare(struct bucket_cache *cache, struct plan *p, struct attem
 	struct bucket_ref *ref AUTO_REF = NULL;
 	enum err e;
 
-	if (!p->has_record)
+	if (!p->has_record && !p->fresh)
 		TRY(load(cache, p));
 	if (!p->has_record || p->used >= cache->lifetime_files || !is_within_time(cache, &p->record))
 		return generate(cache, p, attempt, ret);
@@ -163,6 +164,21 @@ static enum err prepare(struct bucket_cache *cache, struct plan *p, struct attem
 	TRY(reserve(cache, p));
 	*ret = STEAL(ref);
 	return ERR_OK;
+}
+
+/* With the lock held, which waiting for flights releases: what they bring must not be taken for the new CMK's. */
+void buckets_retire(struct bucket_cache *cache)
+{
+	struct bucket *b = NULL, *next = NULL;
+
+	cache->retargeted = 1;
+	HASH_ITER (hh, cache->buckets, b, next) {
+		while (b->busy)
+			pthread_cond_wait(&cache->changed, &cache->lock);
+		b->has_record = 0;
+		b->failure.error = ERR_OK;
+	}
+	cache->unreachable.error = ERR_OK;
 }
 
 /* ---- Acquiring: with the lock held ---- */
@@ -196,7 +212,11 @@ static void commit(struct bucket *b, const struct plan *p)
 /* The others of this bucket wait meanwhile; what this flight brings, they get. */
 static enum err fly(struct bucket_cache *cache, struct bucket *b, struct attempt *attempt, struct bucket_ref **ret)
 {
-	struct plan p = {.bucket = b, .has_record = b->has_record, .record = b->record, .used = b->used};
+	struct plan p = {.bucket = b,
+		.has_record = b->has_record,
+		.record = b->record,
+		.used = b->used,
+		.fresh = cache->retargeted};
 	struct bucket_ref *ref = NULL;
 	enum err e;
 

@@ -180,19 +180,31 @@ static void account(struct bucket_cache *cache, struct results r, const char *na
 	tell(cache, news, name, e);
 }
 
+static struct call_target target_now(struct bucket_cache *cache)
+{
+	struct call_target t;
+
+	cache_lock(cache);
+	t = cache->target;
+	cache_unlock(cache);
+	return t;
+}
+
 enum err call_generate(struct bucket_cache *cache, const struct kms_context *context, struct attempt *attempt,
 	uint8_t ret_key[KEY_SIZE], struct kms_wrapped_key *ret_wrapped, uint64_t *ret_live_until)
 {
 	struct bucket_cache_stats *s = &cache->stats;
 	struct results r = {&s->generate_ok, &s->generate_refused, &s->generate_failed};
 	uint64_t asked = cache_now(cache);
+	struct call_target t;
 	enum err e;
 
 	TRY(check_reachable(cache, attempt));
-	e = kms_generate_data_key(cache->kms, cache->key_id, context, ret_key, ret_wrapped);
-	account(cache, r, cache->key_id, e);
+	t = target_now(cache);
+	e = kms_generate_data_key(t.kms, t.key_id, context, ret_key, ret_wrapped);
+	account(cache, r, t.key_id, e);
 	if (e != ERR_OK)
-		return err_wrap(e, "asking the KMS for a data key under %s", cache->key_id);
+		return err_wrap(e, "asking the KMS for a data key under %s", t.key_id);
 	*ret_live_until = asked + cache->cache_time;
 	return ERR_OK;
 }
@@ -207,7 +219,7 @@ enum err call_decrypt(struct bucket_cache *cache, const struct kms_context *cont
 	enum err e;
 
 	TRY(check_reachable(cache, attempt));
-	e = kms_decrypt_data_key(cache->kms, wrapped, context, ret_key);
+	e = kms_decrypt_data_key(target_now(cache).kms, wrapped, context, ret_key);
 	account(cache, r, wrapped->key_arn, e);
 	if (e != ERR_OK)
 		return err_wrap(e, "asking the KMS to decrypt a key under %s", wrapped->key_arn);

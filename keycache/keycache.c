@@ -24,18 +24,27 @@ uint64_t cache_now(const struct bucket_cache *cache)
 	return cache->clock->monotonic(cache->clock);
 }
 
+static enum err set_target(struct bucket_cache *c, struct kms *kms, const char *key_id)
+{
+	if (strlen(key_id) >= sizeof(c->target.key_id))
+		return err_fail(ERR_LIMIT, "a KMS key id of more than %zu characters", sizeof(c->target.key_id) - 1);
+	c->target.kms = kms;
+	strcpy(c->target.key_id, key_id);
+	return ERR_OK;
+}
+
 enum err bucket_cache_new(const struct bucket_cache_config *config, struct bucket_cache **ret)
 {
 	struct bucket_cache *c = calloc(1, sizeof(*c));
-	char *key_id = strdup(config->key_id);
+	enum err e;
 
-	if (!c || !key_id) {
-		free(c);
-		free(key_id);
+	if (!c)
 		return err_fail(ERR_NO_MEMORY, "no memory for the bucket-key cache");
+	e = set_target(c, config->kms, config->key_id);
+	if (e != ERR_OK) {
+		free(c);
+		return e;
 	}
-	c->kms = config->kms;
-	c->key_id = key_id;
 	memcpy(c->volume_id, config->volume_id, sizeof(c->volume_id));
 	c->lifetime = config->lifetime ? config->lifetime : BUCKET_LIFETIME_DEFAULT;
 	c->lifetime_files = config->lifetime_files ? config->lifetime_files : BUCKET_LIFETIME_FILES_DEFAULT;
@@ -59,7 +68,6 @@ void bucket_cache_free(struct bucket_cache *cache)
 	assert(atomic_load(&cache->alive) == 0);
 	pthread_cond_destroy(&cache->changed);
 	pthread_mutex_destroy(&cache->lock);
-	free(cache->key_id);
 	free(cache);
 }
 
@@ -128,6 +136,18 @@ uint64_t bucket_cache_expire(struct bucket_cache *cache)
 	next = entries_expire(cache);
 	cache_unlock(cache);
 	return next;
+}
+
+enum err bucket_cache_retarget(struct bucket_cache *cache, struct kms *kms, const char *key_id)
+{
+	enum err e;
+
+	cache_lock(cache);
+	e = set_target(cache, kms, key_id);
+	if (e == ERR_OK)
+		buckets_retire(cache);
+	cache_unlock(cache);
+	return e;
 }
 
 void bucket_cache_stats(const struct bucket_cache *cache, struct bucket_cache_stats *ret)

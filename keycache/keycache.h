@@ -118,6 +118,12 @@ enum err bucket_cache_direct_generate(struct bucket_cache *cache, const uint8_t 
 enum err bucket_cache_direct_decrypt(struct bucket_cache *cache, const uint8_t file_id[FILE_ID_SIZE],
 	const struct kms_wrapped_key *wrapped, struct data_key *ret_key, uint64_t *ret_live_until);
 
+/**
+ * From now on @kms (borrowed) is asked, and new bucket keys are made under @key_id; the keys that wrapped so far only unwrap. A wrap that
+ * another thread acquired just before may still be under the old CMK. For a vault that moves to another CMK. ERR_LIMIT: the id is too long.
+ */
+enum err bucket_cache_retarget(struct bucket_cache *cache, struct kms *kms, const char *key_id);
+
 /** Drop every plaintext key now (suspend, `signetfs` told to lock). References stop being live. The next use asks the KMS. */
 void bucket_cache_drop_all(struct bucket_cache *cache);
 

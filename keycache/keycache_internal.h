@@ -65,6 +65,12 @@ uint64_t attempt_failure_until(const struct attempt *a, uint64_t now);
 
 /* ---- calls.c ---- */
 
+/* Whom a call asks, and under which CMK new keys are made. */
+struct call_target {
+	struct kms *kms;
+	char key_id[KMS_ARN_MAX + 1];
+};
+
 /* A CMK that gave trouble, so that a person is told once, and once more when it works again. */
 enum { TROUBLED_MAX = 32 };
 struct troubled {
@@ -145,12 +151,14 @@ struct bucket {
 enum err buckets_acquire(
 	struct bucket_cache *cache, const struct bucket_id *id, struct attempt *attempt, struct bucket_ref **ret);
 void buckets_free(struct bucket_cache *cache);
+/** No bucket wraps with the key that it has: the next acquire makes one. With the lock held, released while flights come back. */
+void buckets_retire(struct bucket_cache *cache);
 
 /* ---- keycache.c ---- */
 
 struct bucket_cache {
-	struct kms *kms;
-	char *key_id;
+	struct call_target target; /* under the lock; copied for each call */
+	int retargeted;            /* records on the disk are of the key before: a bucket begins with a new key */
 	uint8_t volume_id[VOLUME_ID_SIZE];
 	uint64_t lifetime, lifetime_files, cache_time;
 	unsigned max_entries;

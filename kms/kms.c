@@ -21,7 +21,7 @@ static enum err no_memory(const char *operation)
 }
 
 /* An empty context is left out, as AWS's own clients do. Returns 0, or -1 when memory is out. */
-static int set_context(json_t *request, const struct kms_context *context)
+static int set_context_as(json_t *request, const char *member, const struct kms_context *context)
 {
 	json_t *pairs;
 
@@ -36,7 +36,12 @@ static int set_context(json_t *request, const struct kms_context *context)
 			return -1;
 		}
 	}
-	return json_object_set_new(request, "EncryptionContext", pairs);
+	return json_object_set_new(request, member, pairs);
+}
+
+static int set_context(json_t *request, const struct kms_context *context)
+{
+	return set_context_as(request, "EncryptionContext", context);
 }
 
 static enum err protocol_error(const char *operation, const char *about)
@@ -134,6 +139,62 @@ enum err kms_decrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wra
 		return err_fail(ERR_KMS_WRONG_ANSWER, "the KMS was asked to decrypt with %s and answered for %s",
 			wrapped->key_arn, arn);
 	return take_key(operation, response, ret_key);
+}
+
+static enum err take_wrapped(const char *operation, const json_t *response, struct kms_wrapped_key *ret)
+{
+	struct kms_wrapped_key wrapped = {.blob_len = 0};
+
+	TRY(take_arn(operation, response, wrapped.key_arn));
+	TRY(take_blob(operation, response, &wrapped));
+	*ret = wrapped;
+	return ERR_OK;
+}
+
+enum err kms_encrypt_data_key(struct kms *kms, const char *key_id, const struct kms_context *context,
+	const uint8_t key[KEY_SIZE], struct kms_wrapped_key *ret_wrapped)
+{
+	static const char operation[] = "Encrypt";
+	json_t *request AUTO_JSON = json_pack("{s:s}", "KeyId", key_id);
+	json_t *response AUTO_JSON = NULL;
+
+	if (!request || json_set_blob(request, "Plaintext", key, KEY_SIZE) != 0 || set_context(request, context) != 0)
+		return no_memory(operation);
+	TRY(kms_call(kms, operation, request, &response));
+	return take_wrapped(operation, response, ret_wrapped);
+}
+
+enum err kms_re_encrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wrapped,
+	const struct kms_context *context, const char *to_key_id, struct kms_wrapped_key *ret_wrapped)
+{
+	static const char operation[] = "ReEncrypt";
+	json_t *request AUTO_JSON =
+		json_pack("{s:s, s:s}", "SourceKeyId", wrapped->key_arn, "DestinationKeyId", to_key_id);
+	json_t *response AUTO_JSON = NULL;
+
+	if (!request || json_set_blob(request, "CiphertextBlob", wrapped->blob, wrapped->blob_len) != 0 ||
+		set_context_as(request, "SourceEncryptionContext", context) != 0 ||
+		set_context_as(request, "DestinationEncryptionContext", context) != 0)
+		return no_memory(operation);
+	TRY(kms_call(kms, operation, request, &response));
+	return take_wrapped(operation, response, ret_wrapped);
+}
+
+enum err kms_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1])
+{
+	static const char operation[] = "DescribeKey";
+	json_t *request AUTO_JSON = json_pack("{s:s}", "KeyId", key_id);
+	json_t *response AUTO_JSON = NULL;
+
+	if (!request)
+		return no_memory(operation);
+	TRY(kms_call(kms, operation, request, &response));
+	const char *arn = json_string_value(json_object_get(json_object_get(response, "KeyMetadata"), "Arn"));
+
+	if (!arn || strncmp(arn, "arn:", 4) != 0 || strlen(arn) > KMS_ARN_MAX)
+		return protocol_error(operation, "no key ARN");
+	memcpy(ret_arn, arn, strlen(arn) + 1);
+	return ERR_OK;
 }
 
 int kms_error_is_refusal(enum err e)

@@ -62,6 +62,17 @@ enum err kms_generate_data_key(struct kms *kms, const char *key_id, const struct
 enum err kms_decrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wrapped, const struct kms_context *context,
 	uint8_t ret_key[KEY_SIZE]);
 
+/** Encrypt a 32-byte key that is there already under @key_id. Errors as kms_generate_data_key(). */
+enum err kms_encrypt_data_key(struct kms *kms, const char *key_id, const struct kms_context *context,
+	const uint8_t key[KEY_SIZE], struct kms_wrapped_key *ret_wrapped);
+
+/** The same key under another CMK of the same KMS, inside which the plaintext stays. Errors as both of the above. */
+enum err kms_re_encrypt_data_key(struct kms *kms, const struct kms_wrapped_key *wrapped,
+	const struct kms_context *context, const char *to_key_id, struct kms_wrapped_key *ret_wrapped);
+
+/** The ARN behind @key_id, an alias for example (DescribeKey). */
+enum err kms_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1]);
+
 /** True for errors after which asking again cannot help until an administrator acts: disabled, denied, deleted, … */
 int kms_error_is_refusal(enum err e);
 

@@ -229,6 +229,11 @@ enum err file_header_decode(const uint8_t *in, size_t length, struct file_header
 	return ERR_OK;
 }
 
+const uint8_t *file_header_id(const uint8_t *in)
+{
+	return in + OFF_FILE;
+}
+
 enum err file_header_verify(const uint8_t *in, size_t length, const struct header_key *key)
 {
 	uint8_t mac[MAC_SIZE];

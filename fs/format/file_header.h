@@ -56,6 +56,9 @@ enum err file_header_encode(const struct file_header *h, const struct header_key
  */
 enum err file_header_decode(const uint8_t *in, size_t length, struct file_header *ret);
 
+/** Where the file's id stands in an encoded header, torn or whole: it stays when a header is wrapped anew. Not authenticated. */
+const uint8_t *file_header_id(const uint8_t *in);
+
 /** Check the MAC (constant time): also the commitment to the data key, so before any chunk is opened. ERR_TAMPERED. */
 enum err file_header_verify(const uint8_t *in, size_t length, const struct header_key *key);
 

@@ -42,6 +42,7 @@ struct vault_file {
 	struct vault *v;
 	int fd;
 	int writable;
+	int inner;             /* a record below .signetfs/, for which there are no records */
 	struct file_lock lock; /* guards what follows; see file_lock.h for what a claim allows */
 
 	enum file_state state;
@@ -60,6 +61,8 @@ struct vault_file {
 		sync_failed; /* an errno: Linux may have dropped the pages, so it never succeeds again (until closed) */
 };
 
+struct vault_file *file_new(struct vault *v, int writable);
+void file_free(struct vault_file *f);
 /** The file as a target, for attributes. */
 void file_target(const struct vault_file *f, struct target *t);
 
@@ -90,6 +93,12 @@ enum err file_keys_make(struct vault_file *f);
 /** Unwrap the header's data key, and take the keys derived from it. */
 enum err file_keys_get(struct vault_file *f, const struct file_header *h);
 void file_keys_drop(struct vault_file *f);
+/** The data key that @h wraps. *ret_ref: what its life hangs on; NULL: *ret_live_until, which is set only then. */
+enum err header_data_key(struct vault *v, const struct file_header *h, struct data_key *ret_key,
+	struct bucket_ref **ret_ref, uint64_t *ret_live_until);
+/** Wrap @key under the vault's current bucket key, into @h. ERR_LIMIT: the headers are too short for this CMK. */
+enum err header_wrap_in_bucket(
+	struct vault *v, struct file_header *h, const struct data_key *key, struct bucket_ref **ret_ref);
 /** For the chunk functions. */
 struct chunk_file file_chunks(const struct vault_file *f);
 
@@ -118,12 +127,30 @@ void file_break(struct vault_file *f, int errnum);
 #define NO_CHUNK UINT64_MAX
 enum err file_damage(struct vault_file *f, uint64_t index, enum err e);
 
+/* ---- file_rewrap.c, file_finish.c: see rekey.h ---- */
+
+#define UNDO_PREFIX "undo." /* the header that a longer one than a write takes is being written over */
+#define REDO_PREFIX "redo." /* the whole file as it is to be, under its new key, being copied over the old one */
+enum { UNDO_NAME_SIZE = 8 + 2 * FILE_ID_SIZE };
+/** The file below .signetfs/ that belongs to @file_id. */
+void undo_name(const char *kind, const uint8_t file_id[FILE_ID_SIZE], char ret[UNDO_NAME_SIZE]);
+/** Write @new over the header @old, so that after a crash one of them is there. Lock held. On failure @old is, or the file is broken. */
+enum err file_replace_header(struct vault_file *f, const uint8_t *new, const uint8_t *old);
+/** After a crash: put right what a move left of this file. @header: what its first bytes are, and will be. Lock held, nothing loaded. */
+enum err file_finish(struct vault_file *f, uint8_t header[FILE_HEADER_MAX]);
+/** Make the file what the lower file @from is, times included, and sync it. */
+enum err file_copy_over(struct vault_file *f, int from);
+/** Remove the record of a file that was at @old_id and is at @new_id, durably. */
+enum err file_forget_redo(struct vault_file *f, const uint8_t *old_id, const uint8_t *new_id);
+
 /* ---- file_recover.c ---- */
 
 /** The lower size contradicts the header. doc/format.md, "Size, sessions and truncation". Sets f->size, repairs where it may. */
 enum err file_recover(struct vault_file *f, struct scratch *s, uint64_t lower_size);
 /** The lower file is shorter than a header: an empty file, or damage? */
 enum err file_recover_empty(struct vault_file *f, uint64_t lower_size);
+/** Holes verify unread: the first chunk at or behind @index that may hold something. */
+uint64_t file_skip_hole(struct vault_file *f, uint64_t index, uint64_t size);
 
 /* ---- file_read.c ---- */
 

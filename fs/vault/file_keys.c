@@ -69,46 +69,37 @@ static enum err take_keys(struct vault_file *f, const struct data_key *key, cons
 	return ERR_OK;
 }
 
-enum err file_keys_get(struct vault_file *f, const struct file_header *h)
+enum err header_data_key(struct vault *v, const struct file_header *h, struct data_key *ret_key,
+	struct bucket_ref **ret_ref, uint64_t *ret_live_until)
 {
-	struct data_key key AUTO_WIPE;
 	struct bucket_ref *ref = NULL;
-	uint64_t live_until = 0;
 	enum err e;
 
 	if (h->wrap == WRAP_KMS) {
-		e = bucket_cache_direct_decrypt(f->v->cache, h->file_id, &h->kms_key, &key, &live_until);
+		e = bucket_cache_direct_decrypt(v->cache, h->file_id, &h->kms_key, ret_key, ret_live_until);
 	} else {
-		TRY(bucket_cache_acquire_for_unwrap(f->v->cache, &h->bucket, &h->kms_key, &ref));
-		e = bucket_ref_unwrap(ref, h->file_id, h->wrapped_data_key, &key);
+		TRY(bucket_cache_acquire_for_unwrap(v->cache, &h->bucket, &h->kms_key, &ref));
+		e = bucket_ref_unwrap(ref, h->file_id, h->wrapped_data_key, ret_key);
 	}
 	if (e != ERR_OK) {
 		bucket_ref_release(ref);
 		return e;
 	}
+	*ret_ref = ref;
+	return ERR_OK;
+}
+
+enum err file_keys_get(struct vault_file *f, const struct file_header *h)
+{
+	struct data_key key AUTO_WIPE;
+	struct bucket_ref *ref;
+	uint64_t live_until = 0;
+
+	TRY(header_data_key(f->v, h, &key, &ref, &live_until));
 	return take_keys(f, &key, h->file_id, ref, live_until);
 }
 
 /* ---- A new file's ---- */
-
-static enum err wrap_in_bucket(
-	struct vault_file *f, struct file_header *h, struct data_key *ret_key, struct bucket_ref **ret_ref)
-{
-	struct bucket_ref *ref;
-	enum err e;
-
-	TRY(bucket_cache_acquire_for_wrap(f->v->cache, &h->bucket, &ref));
-	random_bytes(ret_key->b, sizeof(ret_key->b));
-	e = bucket_ref_wrap(ref, h->file_id, ret_key, h->wrapped_data_key);
-	if (e != ERR_OK) {
-		bucket_ref_release(ref);
-		return e;
-	}
-	h->wrap = WRAP_BUCKET;
-	h->kms_key = *bucket_ref_wrapped(ref);
-	*ret_ref = ref;
-	return ERR_OK;
-}
 
 /* A CMK whose ARN or blobs outgrew this vault's headers shows before anything is made. */
 static enum err check_fits(const struct vault *v, const struct kms_wrapped_key *k)
@@ -122,27 +113,59 @@ static enum err check_fits(const struct vault *v, const struct kms_wrapped_key *
 	return ERR_OK;
 }
 
+static enum err wrap_with(
+	const struct vault *v, struct bucket_ref *ref, const struct data_key *key, struct file_header *h)
+{
+	struct file_header wrapped = *h;
+
+	wrapped.wrap = WRAP_BUCKET;
+	wrapped.kms_key = *bucket_ref_wrapped(ref);
+	TRY(check_fits(v, &wrapped.kms_key));
+	TRY(bucket_ref_wrap(ref, h->file_id, key, wrapped.wrapped_data_key));
+	*h = wrapped;
+	return ERR_OK;
+}
+
+enum err header_wrap_in_bucket(
+	struct vault *v, struct file_header *h, const struct data_key *key, struct bucket_ref **ret_ref)
+{
+	struct bucket_ref *ref;
+	enum err e;
+
+	TRY(bucket_cache_acquire_for_wrap(v->cache, &h->bucket, &ref));
+	e = wrap_with(v, ref, key, h);
+	if (e != ERR_OK) {
+		bucket_ref_release(ref);
+		return e;
+	}
+	*ret_ref = ref;
+	return ERR_OK;
+}
+
+/* One call to the KMS for each file, whose ciphertext the header holds itself. */
+static enum err generate(struct vault *v, struct file_header *h, struct data_key *ret_key, uint64_t *ret_live_until)
+{
+	h->wrap = WRAP_KMS;
+	TRY(bucket_cache_direct_generate(v->cache, h->file_id, ret_key, &h->kms_key, ret_live_until));
+	return check_fits(v, &h->kms_key);
+}
+
 enum err file_keys_make(struct vault_file *f)
 {
 	struct file_header *h = &f->header;
 	struct data_key key AUTO_WIPE;
 	struct bucket_ref *ref = NULL;
 	uint64_t live_until = 0;
-	enum err e;
 
 	memset(h, 0, sizeof(*h));
 	h->suite = SUITE_XAES_256_GCM;
 	memcpy(h->volume_id, f->v->desc.volume_id, VOLUME_ID_SIZE);
 	random_nonce(h->file_id, sizeof(h->file_id));
-	h->wrap = WRAP_KMS;
-	if (f->v->desc.bucket_keys)
-		TRY(wrap_in_bucket(f, h, &key, &ref));
-	else
-		TRY(bucket_cache_direct_generate(f->v->cache, h->file_id, &key, &h->kms_key, &live_until));
-	e = check_fits(f->v, &h->kms_key);
-	if (e != ERR_OK) {
-		bucket_ref_release(ref);
-		return e;
+	if (atomic_load(&f->v->bucket_keys)) {
+		random_bytes(key.b, sizeof(key.b));
+		TRY(header_wrap_in_bucket(f->v, h, &key, &ref));
+	} else {
+		TRY(generate(f->v, h, &key, &live_until));
 	}
 	TRY(take_keys(f, &key, h->file_id, ref, live_until));
 	f->state = FILE_FRESH;

@@ -115,21 +115,40 @@ static enum err load_size(struct vault_file *f, struct scratch *s, size_t have, 
 	return file_recover(f, s, lower_size);
 }
 
+static enum err read_start(struct vault_file *f, struct scratch *s, size_t asked, ssize_t *ret)
+{
+	const struct lower *l = f->v->lower;
+
+	do
+		*ret = l->pread(l, f->fd, s->stored, asked, 0);
+	while (*ret < 0 && errno == EINTR);
+	return *ret < 0 ? err_system("reading a file of the vault") : ERR_OK;
+}
+
+/* What is put right through a descriptor for reading is so in memory only. */
+static enum err finish(struct vault_file *f, struct scratch *s, size_t asked, ssize_t *ret_n)
+{
+	uint8_t header[FILE_HEADER_MAX];
+
+	memcpy(header, s->stored, header_length(f));
+	TRY(file_finish(f, header));
+	TRY(read_start(f, s, asked, ret_n));
+	memcpy(s->stored, header, header_length(f));
+	return ERR_OK;
+}
+
 /* Header and first chunks with one read: most files are small. */
 static enum err load(struct vault_file *f, struct scratch *s, size_t *ret_have)
 {
-	const struct lower *l = f->v->lower;
 	size_t asked = header_length(f) + BATCH_STORED;
 	ssize_t n;
 	enum err e;
 
-	do
-		n = l->pread(l, f->fd, s->stored, asked, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_system("reading a file of the vault");
+	TRY(read_start(f, s, asked, &n));
 	if ((size_t)n < header_length(f))
 		return file_recover_empty(f, (uint64_t)n);
+	if (atomic_load(&f->v->unfinished))
+		TRY(finish(f, s, asked, &n));
 	e = check_header(f, s->stored);
 	if (e == ERR_OK)
 		e = load_size(f, s, (size_t)n, asked, ret_have);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct vault_file *file_new(struct vault *v, int writable)
+struct vault_file *file_new(struct vault *v, int writable)
 {
 	struct vault_file *f = calloc(1, sizeof(*f));
 

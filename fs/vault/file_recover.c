@@ -49,7 +49,7 @@ static enum err try_chunk(struct vault_file *f, struct scratch *s, uint64_t inde
 }
 
 /* Holes verify unread: the first chunk at or behind @index that may hold something. */
-static uint64_t skip_hole(struct vault_file *f, uint64_t index, uint64_t size)
+uint64_t file_skip_hole(struct vault_file *f, uint64_t index, uint64_t size)
 {
 	uint64_t end = (size + CHUNK_SIZE - 1) / CHUNK_SIZE;
 	off_t data;
@@ -66,7 +66,8 @@ static uint64_t skip_hole(struct vault_file *f, uint64_t index, uint64_t size)
 /* Chunks from @index on that verify in a file of @size bytes; *ret is the size up to the first that does not. */
 static enum err verified_until(struct vault_file *f, struct scratch *s, uint64_t index, uint64_t size, uint64_t *ret)
 {
-	for (index = skip_hole(f, index, size); index * CHUNK_SIZE < size; index = skip_hole(f, index + 1, size)) {
+	for (index = file_skip_hole(f, index, size); index * CHUNK_SIZE < size;
+		index = file_skip_hole(f, index + 1, size)) {
 		enum err e = try_chunk(f, s, index, chunk_len_in(size, index));
 
 		if (e == ERR_TAMPERED) {

@@ -56,8 +56,9 @@ struct vault {
 	int top_fd, state_fd, lock_fd; /* -1: none */
 	dev_t top_dev;
 	ino_t top_ino;
-	struct descriptor desc;
-	struct volume_key *key; /* secret memory */
+	struct descriptor desc;  /* as it is stored; changed under state */
+	_Atomic int bucket_keys; /* for new files; a vault that is being moved has them from the start */
+	struct volume_key *key;  /* secret memory */
 	struct name_keys *names;
 	struct bucket_cache *cache;
 	struct vault_dir *root;
@@ -68,6 +69,7 @@ struct vault {
 	uint64_t session;       /* 0: none (read-only) */
 	_Atomic int headerless; /* a file of this session was left without a header: see file_headerless.c */
 	struct headerless_files kept;
+	_Atomic int unfinished; /* a crash left records of files on their way to other keys */
 	_Atomic unsigned pending_any;
 	struct pending_ids pending;
 };
@@ -203,6 +205,8 @@ int reserve_give(struct vault *v, int errnum);
 /** True when no file of this session lacks a header, now that it ends. */
 int headerless_settle(struct vault *v);
 void headerless_free(struct vault *v);
+/** Note what a crash left of files on their way to other keys (file_finish.c); remove what was never in force. */
+enum err state_find_unfinished(struct vault *v);
 
 /* ---- record.c: .signetfs/bucket ---- */
 

@@ -188,6 +188,7 @@ static enum err open_parts(struct vault *v, const struct vault_open_options *o)
 	size_t len;
 
 	TRY(read_descriptor(v, text, &len, what, &v->desc));
+	v->bucket_keys = v->desc.bucket_keys;
 	TRY(open_state_dir(v));
 	/* Before the KMS is asked: who is refused should not cost a call. */
 	TRY(state_lock(v, o->holder, o->patience));
@@ -196,6 +197,7 @@ static enum err open_parts(struct vault *v, const struct vault_open_options *o)
 	TRY(name_keys_new(v->key, v->desc.volume_id, v->desc.names, &v->names));
 	TRY(open_root(v));
 	TRY(state_load_sessions(v));
+	TRY(state_find_unfinished(v));
 	TRY(vault_new_cache(v, o->kms, o->max_cached_bucket_keys));
 	return state_begin_session(v);
 }
