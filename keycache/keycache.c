@@ -150,6 +150,11 @@ enum err bucket_cache_retarget(struct bucket_cache *cache, struct kms *kms, cons
 	return e;
 }
 
+void bucket_cache_context(const struct bucket_cache *cache, const struct bucket_id *id, struct kms_context *ret)
+{
+	*ret = call_bucket_context(cache, id);
+}
+
 void bucket_cache_stats(const struct bucket_cache *cache, struct bucket_cache_stats *ret)
 {
 	cache_lock(cache);

@@ -124,6 +124,9 @@ enum err bucket_cache_direct_decrypt(struct bucket_cache *cache, const uint8_t f
  */
 enum err bucket_cache_retarget(struct bucket_cache *cache, struct kms *kms, const char *key_id);
 
+/** The encryption context of a bucket's keys. */
+void bucket_cache_context(const struct bucket_cache *cache, const struct bucket_id *id, struct kms_context *ret);
+
 /** Drop every plaintext key now (suspend, `signetfs` told to lock). References stop being live. The next use asks the KMS. */
 void bucket_cache_drop_all(struct bucket_cache *cache);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kms/kms.h"
+#include "kms/base/encode.h"
 #include "kms/base/json.h"
 
 #include <string.h>
@@ -195,6 +196,20 @@ enum err kms_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_M
 		return protocol_error(operation, "no key ARN");
 	memcpy(ret_arn, arn, strlen(arn) + 1);
 	return ERR_OK;
+}
+
+void kms_backing_key(const struct kms_wrapped_key *wrapped, char ret[KMS_BACKING_SIZE])
+{
+	const char *slash = strrchr(wrapped->key_arn, '/');
+	char key[KMS_BACKING_SIZE];
+
+	ret[0] = '\0';
+	if (!slash || wrapped->blob_len != OWN_BLOB_OVERHEAD + KEY_SIZE || wrapped->blob[0] != 1)
+		return;
+	encode_uuid(wrapped->blob + OWN_BLOB_OFF_KEY, key);
+	/* Keys that several Regions share have names of their own, made of the same digits. */
+	if (strcmp(key, slash + 1) == 0 || strncmp(slash + 1, "mrk-", 4) == 0)
+		encode_uuid(wrapped->blob + OWN_BLOB_OFF_BACKING, ret);
 }
 
 int kms_error_is_refusal(enum err e)

@@ -73,6 +73,13 @@ enum err kms_re_encrypt_data_key(struct kms *kms, const struct kms_wrapped_key *
 /** The ARN behind @key_id, an alias for example (DescribeKey). */
 enum err kms_key_arn(struct kms *kms, const char *key_id, char ret_arn[KMS_ARN_MAX + 1]);
 
+/**
+ * Which backing key (UUID) of its CMK wrapped it, where the blob is of this project's KMS: it names the key that its ARN does. "" for
+ * those of another service. What it says is not authenticated.
+ */
+enum { KMS_BACKING_SIZE = 37 };
+void kms_backing_key(const struct kms_wrapped_key *wrapped, char ret[KMS_BACKING_SIZE]);
+
 /** True for errors after which asking again cannot help until an administrator acts: disabled, denied, deleted, … */
 int kms_error_is_refusal(enum err e);
 

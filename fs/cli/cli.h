@@ -130,10 +130,11 @@ enum { CLI_SETTINGS_OPTIONS = 12 };
 
 /** Zero-initialise; cli_settings_free() in the end (AUTO_SETTINGS). */
 struct cli_settings {
-	const char *config_file;                         /* --config */
-	int insecure_http;                               /* --insecure-http */
-	const char *given[CLI_SET_COUNT];                /* options, from cli_parse() */
-	char *value[CLI_SET_COUNT];                      /* secret_alloc(); after cli_settings_load() */
+	const char *config_file;          /* --config */
+	const char *last_file;            /* a configuration that counts more than the environment; NULL: none */
+	int insecure_http;                /* --insecure-http */
+	const char *given[CLI_SET_COUNT]; /* options, from cli_parse() */
+	char *value[CLI_SET_COUNT];       /* secret_alloc(); after cli_settings_load() */
 	struct cli_option options[CLI_SETTINGS_OPTIONS]; /* what cli_settings_options() returns */
 };
 
@@ -172,6 +173,9 @@ void cli_kms_close_auto(struct kms **kms);
 
 int cli_is_terminal(FILE *f);
 
+/** The absolute path of what may not be there; malloc'd, NULL when memory is out. */
+char *cli_absolute(const char *path);
+
 /** Rows of cells, columns aligned. Cells are copied; control characters in them are shown as '?'. */
 struct cli_table;
 struct cli_table *cli_table_new(unsigned columns);
@@ -203,6 +207,8 @@ int cli_init(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_mount(int argc, char **argv);
 int cli_umount(int argc, char **argv);
+int cli_reencrypt(int argc, char **argv);
+int cli_keys(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_kms(int argc, char **argv);
 

@@ -259,6 +259,8 @@ enum err cli_settings_load(struct cli_settings *s)
 	if (s->config_file)
 		TRY(read_file(s, s->config_file, 1));
 	TRY(read_environment(s));
+	if (s->last_file)
+		TRY(read_file(s, s->last_file, 1));
 	TRY(read_options(s));
 	TRY(fill_defaults(s));
 	return check_values(s);

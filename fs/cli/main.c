@@ -10,6 +10,8 @@ static const struct cli_command commands[] = {
 	{"init", cli_init, "make a vault"},
 	{"mount", cli_mount, "mount a vault: its files appear, decrypted, at a mount point"},
 	{"umount", cli_umount, "unmount and wait until everything is written"},
+	{"reencrypt", cli_reencrypt, "move a vault to another key, or to new data keys"},
+	{"keys", cli_keys, "which keys a vault's files depend on"},
 	{"stats", cli_stats, "what a mount has done: KMS calls made and avoided, cache, files, bytes"},
 	{"info", cli_info, "what a vault or one ciphertext file says of itself, without any key"},
 	{"kms", cli_kms, "manage keys: signetfs kms --help"},

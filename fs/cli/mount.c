@@ -209,22 +209,6 @@ static int run_in_background(struct request *r)
 	return cli_error("mounting %s: the process that was to serve it died", r->vault);
 }
 
-/* A dead mount cannot be resolved; its path as given will do for the message. */
-static char *absolute(const char *path)
-{
-	char *resolved = realpath(path, NULL), *cwd, *joined = NULL;
-
-	if (resolved)
-		return resolved;
-	if (path[0] == '/')
-		return strdup(path);
-	cwd = getcwd(NULL, 0);
-	if (cwd && asprintf(&joined, "%s/%s", cwd, path) < 0)
-		joined = NULL;
-	free(cwd);
-	return joined;
-}
-
 static enum err parse_list(struct request *r, struct mount_options *o, struct cli_settings *settings, const char *list)
 {
 	char *copy = strdup(list);
@@ -265,8 +249,8 @@ static int mount_as_asked(struct request *r, char **argv)
 
 	if (e != ERR_OK)
 		return cli_fail(e, "mounting %s", argv[1]);
-	r->vault = absolute(argv[1]);
-	r->point = absolute(argv[2]);
+	r->vault = cli_absolute(argv[1]);
+	r->point = cli_absolute(argv[2]);
 	e = r->vault && r->point ? mount_check(r->vault, r->point, r->options.nonempty)
 				 : err_fail(ERR_NO_MEMORY, "out of memory");
 	if (e != ERR_OK)

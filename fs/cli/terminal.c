@@ -2,6 +2,7 @@
 #include "fs/cli/cli.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,4 +130,20 @@ void cli_format_bytes(uint64_t bytes, char out[CLI_BYTES_SIZE])
 	for (; v >= 1024 && unit + 1 < sizeof(names) / sizeof(names[0]); unit++)
 		v /= 1024;
 	snprintf(out, CLI_BYTES_SIZE, unit ? "%.1f %s" : "%.0f %s", v, names[unit]);
+}
+
+/* A dead mount cannot be resolved; its path as given will do for the message. */
+char *cli_absolute(const char *path)
+{
+	char *resolved = realpath(path, NULL), *cwd, *joined = NULL;
+
+	if (resolved)
+		return resolved;
+	if (path[0] == '/')
+		return strdup(path);
+	cwd = getcwd(NULL, 0);
+	if (cwd && asprintf(&joined, "%s/%s", cwd, path) < 0)
+		joined = NULL;
+	free(cwd);
+	return joined;
 }

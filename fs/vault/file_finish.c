@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/vault/dirents.h"
 #include "fs/vault/file_internal.h"
+#include "fs/vault/rekey.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -243,36 +244,50 @@ enum err file_finish(struct vault_file *f, uint8_t header[FILE_HEADER_MAX])
 
 /* ---- Opening a vault ---- */
 
-static int ends_in_new(const char *name)
+static int is_record(struct vault *v, const char *name)
+{
+	(void)v;
+	return strncmp(name, UNDO_PREFIX, strlen(UNDO_PREFIX)) == 0 ||
+	       strncmp(name, REDO_PREFIX, strlen(REDO_PREFIX)) == 0;
+}
+
+/* What was not finished was never in force; what was is remembered. */
+static int is_in_the_making(struct vault *v, const char *name)
 {
 	size_t len = strlen(name);
 
-	return len > 4 && strcmp(name + len - 4, ".new") == 0;
+	if (!is_record(v, name))
+		return 0;
+	if (len > 4 && strcmp(name + len - 4, ".new") == 0)
+		return 1;
+	atomic_store(&v->unfinished, 1);
+	return 0;
 }
 
-enum err state_find_unfinished(struct vault *v)
+static enum err sweep_records(struct vault *v, int (*goes)(struct vault *v, const char *name))
 {
 	const struct dirent64 *entry;
 	struct dirents d;
 	enum err e;
-	int fd;
+	int fd = v->lower->openat(v->lower, v->state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 
-	if (v->state_fd < 0)
-		return ERR_OK;
-	fd = v->lower->openat(v->lower, v->state_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return err_system("listing " STATE_DIR_NAME " of the vault %s", v->path);
 	dirents_init(&d, v->lower, fd);
-	while ((e = dirents_next(&d, &entry)) == ERR_OK) {
-		if (strncmp(entry->d_name, UNDO_PREFIX, strlen(UNDO_PREFIX)) != 0 &&
-			strncmp(entry->d_name, REDO_PREFIX, strlen(REDO_PREFIX)) != 0)
-			continue;
-		/* What was not finished was never in force. */
-		if (!ends_in_new(entry->d_name))
-			atomic_store(&v->unfinished, 1);
-		else if (!v->read_only)
+	while ((e = dirents_next(&d, &entry)) == ERR_OK)
+		if (goes(v, entry->d_name) && !v->read_only)
 			v->lower->unlinkat(v->lower, v->state_fd, entry->d_name, 0);
-	}
 	v->lower->close(v->lower, fd);
 	return e == ERR_CLOSED ? ERR_OK : e;
+}
+
+enum err state_find_unfinished(struct vault *v)
+{
+	return v->state_fd < 0 ? ERR_OK : sweep_records(v, is_in_the_making);
+}
+
+void vault_forget_unfinished(struct vault *v)
+{
+	if (atomic_exchange(&v->unfinished, 0))
+		(void)sweep_records(v, is_record);
 }

@@ -26,6 +26,15 @@ struct renewal {
 	uint8_t old_id[FILE_ID_SIZE];
 };
 
+static enum err make_keys(struct vault_file *f, const struct vault_rekey_choice *choice)
+{
+	enum err e = file_keys_make(f);
+
+	if (e != ERR_OK && choice->stuck)
+		choice->stuck(choice->context, e);
+	return e == ERR_OK && choice->note ? choice->note(choice->context, &f->header.kms_key) : e;
+}
+
 /* ---- The record ---- */
 
 static enum err flush_piece(struct renewal *r)
@@ -104,11 +113,8 @@ static enum err fill_record(struct renewal *r, const struct vault_rekey_choice *
 	const struct lower *l = r->f->v->lower;
 
 	TRY(open_record(r));
-	atomic_store(&r->g->v->bucket_keys, 1);
-	TRY(file_keys_make(r->g));
+	TRY(make_keys(r->g, choice));
 	undo_name(REDO_PREFIX, r->g->header.file_id, r->new);
-	if (choice->note)
-		TRY(choice->note(choice->context, &r->g->header.kms_key));
 	TRY(copy_chunks(r));
 	TRY(copy_times(r));
 	return l->fsync(l, r->g->fd) == 0 ? ERR_OK : err_system("fsync of a file under its new key");
@@ -202,8 +208,7 @@ static enum err renew_contents(struct vault_file *f, struct scratch *s, const st
 static enum err renew_fresh(struct vault_file *f, const struct vault_rekey_choice *choice)
 {
 	file_keys_drop(f);
-	TRY(file_keys_make(f));
-	return choice->note ? choice->note(choice->context, &f->header.kms_key) : ERR_OK;
+	return make_keys(f, choice);
 }
 
 static enum err renew(struct vault_file *f, const struct vault_rekey_choice *choice, enum vault_rekeyed *ret)

@@ -101,8 +101,11 @@ static enum err wrap_anew(struct rewrap *r, const struct vault_rekey_choice *cho
 	e = file_header_key(&key, r->header.file_id, &r->mac);
 	if (e == ERR_OK && f->state != FILE_FRESH)
 		e = file_header_verify(r->old, header_length(f), &r->mac);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
 		e = header_wrap_in_bucket(f->v, &r->header, &key, &r->ref);
+		if (e != ERR_OK && choice->stuck)
+			choice->stuck(choice->context, e);
+	}
 	if (e == ERR_OK && choice->note)
 		e = choice->note(choice->context, &r->header.kms_key);
 	bucket_ref_release(old_ref);
@@ -173,4 +176,36 @@ enum err vault_file_rewrap(struct vault_file *f, const struct vault_rekey_choice
 	bucket_ref_release(r.ref);
 	secret_wipe(&r.mac, sizeof(r.mac));
 	return err_is_damage(e) ? file_damage(f, NO_CHUNK, e) : e;
+}
+
+/* ---- Looking ---- */
+
+static enum err peek(struct vault *v, int fd, struct file_header *ret, uint64_t *ret_size)
+{
+	uint8_t buf[FILE_HEADER_MAX];
+	struct stat st;
+	ssize_t n;
+
+	do
+		n = v->lower->pread(v->lower, fd, buf, v->desc.header_length, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 || v->lower->fstat(v->lower, fd, &st) != 0)
+		return err_system("reading a file of the vault");
+	if (n < (ssize_t)v->desc.header_length)
+		return err_fail(ERR_NOT_FOUND, "the file has no header");
+	TRY(file_header_decode(buf, v->desc.header_length, ret));
+	*ret_size = chunk_plain_size((uint64_t)st.st_size, v->desc.header_length, NULL);
+	return ERR_OK;
+}
+
+enum err vault_peek_header(struct vault_object o, struct file_header *ret, uint64_t *ret_size)
+{
+	struct vault *v = o.dir->v;
+	struct vault_file *f;
+	enum err e;
+
+	TRY(vault_file_open(v, o, 0, &f));
+	e = peek(v, f->fd, ret, ret_size);
+	file_free(f);
+	return e;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/rekey.h"
 #include "fs/vault/vault_internal.h"
 
 #include <stdio.h>
@@ -130,6 +131,24 @@ static enum err record_load(void *context, const struct bucket_id *id, struct bu
 		return err_fail(ERR_NOT_FOUND, "the record of the current bucket key is damaged");
 	}
 	return e;
+}
+
+enum err vault_peek_record(const char *vault, struct kms_wrapped_key *ret)
+{
+	static const struct bucket_id whole;
+	struct bucket_record r = {0};
+	uint8_t buf[RECORD_MAX + 1];
+	struct reader reader;
+	char path[4096];
+	size_t len;
+
+	if (snprintf(path, sizeof(path), "%s/" STATE_DIR_NAME "/bucket", vault) >= (int)sizeof(path))
+		return err_fail(ERR_NOT_FOUND, "the path of the vault is too long");
+	TRY(state_read(lower_system(), AT_FDCWD, path, buf, sizeof(buf), &len));
+	reader_init(&reader, buf, len);
+	TRY(read_fields(&reader, &whole, &r));
+	*ret = r.wrapped;
+	return ERR_OK;
 }
 
 static enum err record_save(void *context, const struct bucket_id *id, const struct bucket_record *record)

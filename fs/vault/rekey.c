@@ -17,6 +17,17 @@ enum err vault_retarget(struct vault *v, struct kms *kms, const char *key_id)
 	return ERR_OK;
 }
 
+enum err vault_retarget_back(struct vault *v, struct kms *kms)
+{
+	atomic_store(&v->bucket_keys, v->desc.bucket_keys);
+	return bucket_cache_retarget(v->cache, kms, v->desc.key_id);
+}
+
+struct vault *vault_of(const struct vault_dir *d)
+{
+	return d->v;
+}
+
 enum err vault_check_fits(const struct vault *v, const struct kms_wrapped_key *wrapped)
 {
 	size_t length;

@@ -20,6 +20,8 @@ struct vault_rekey_choice {
 	int (*wants)(void *context, const struct file_header *h);
 	/* Before a header under @wrapped is written for the first time (each thread may ask again): remember it durably. */
 	enum err (*note)(void *context, const struct kms_wrapped_key *wrapped);
+	/* The new bucket key cannot be had: no file can be moved now. */
+	void (*stuck)(void *context, enum err e);
 	void *context;
 };
 
@@ -48,6 +50,11 @@ enum err vault_file_renew(struct vault_file *f, const struct vault_rekey_choice 
  */
 enum err vault_retarget(struct vault *v, struct kms *kms, const char *key_id);
 
+/** Give that up: new files are as the descriptor says, through @kms. */
+enum err vault_retarget_back(struct vault *v, struct kms *kms);
+/** The vault that a directory is of. */
+struct vault *vault_of(const struct vault_dir *d);
+
 /** Where the volume key is to be. */
 struct vault_place {
 	const char *key_id;
@@ -65,6 +72,20 @@ enum err vault_check_fits(const struct vault *v, const struct kms_wrapped_key *w
 
 /** Everything written so far is on the disk. */
 enum err vault_sync_all(struct vault *v);
+
+/**
+ * What the header of a file says, without any key: for surveys. *ret_size: the plain size that the lower one stands for. ERR_NOT_FOUND: an
+ * empty file without one. ERR_FORMAT, ERR_UNSUPPORTED: damage. Beside an open file that is being changed it may tell of before or after.
+ */
+enum err vault_peek_header(struct vault_object o, struct file_header *ret, uint64_t *ret_size);
+
+/** The bucket key that wraps new data keys, as .signetfs/bucket says, without any key: not authenticated. ERR_NOT_FOUND, ERR_FORMAT. */
+enum err vault_peek_record(const char *vault, struct kms_wrapped_key *ret);
+
+/**
+ * Every file was opened, and is whole: remove records of moved files that a crash kept from being removed. Nobody else may use the vault.
+ */
+void vault_forget_unfinished(struct vault *v);
 
 /* ---- Records of others under .signetfs/, with a MAC under a key derived from the volume key with @label ---- */
 

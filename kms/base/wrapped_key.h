@@ -15,4 +15,10 @@ struct kms_wrapped_key {
 	uint8_t blob[KMS_BLOB_MAX];
 };
 
+/*
+ * Where a blob of this project's KMS (kms/engine/blob.h, which asserts it) names its CMK and which of its backing keys: clients may look,
+ * to tell which material a key is under without asking. Not authenticated; only the KMS can.
+ */
+enum { OWN_BLOB_OFF_KEY = 2, OWN_BLOB_OFF_BACKING = 18, OWN_BLOB_OVERHEAD = 98 };
+
 #endif

@@ -27,6 +27,7 @@
 #include "kms/base/encode.h"
 #include "kms/base/err.h"
 #include "kms/base/secret.h"
+#include "kms/base/wrapped_key.h"
 
 enum {
 	BLOB_OFF_VERSION = 0,
@@ -45,6 +46,9 @@ enum {
 	BLOB_PLAINTEXT_MAX = 4096
 };
 _Static_assert(BLOB_OFF_KEY == 2 && BLOB_OFF_BACKING == 18 && BLOB_OFF_RANDOM == 34, "doc/kms.md, ciphertext blob");
+_Static_assert((int)BLOB_OFF_KEY == (int)OWN_BLOB_OFF_KEY && (int)BLOB_OFF_BACKING == (int)OWN_BLOB_OFF_BACKING &&
+		       (int)BLOB_OVERHEAD == (int)OWN_BLOB_OVERHEAD,
+	"clients look there");
 _Static_assert(BLOB_OFF_HEADER_TAG == 66 && BLOB_HEADER_SIZE == 82, "doc/kms.md, ciphertext blob");
 _Static_assert(BLOB_OVERHEAD + 32 <= 130, "a wrapped data key must stay small in file headers");
 _Static_assert(BLOB_OVERHEAD + BLOB_PLAINTEXT_MAX <= 6144, "CiphertextBlob's limit in the service model");

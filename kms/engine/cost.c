@@ -100,3 +100,8 @@ enum err engine_cost(struct engine *engine, const struct cost_month *month,
 	*ret = p.total;
 	return ERR_OK;
 }
+
+double cost_of_requests(uint64_t requests)
+{
+	return PRICE_SYMMETRIC * (double)requests / PRICED_REQUESTS;
+}

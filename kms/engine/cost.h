@@ -34,4 +34,7 @@ struct cost_total {
 enum err engine_cost(struct engine *engine, const struct cost_month *month,
 	void (*each)(void *context, const struct cost_line *line), void *context, struct cost_total *ret);
 
+/** So many symmetric requests at AWS's published price, nothing free. */
+double cost_of_requests(uint64_t requests);
+
 #endif

@@ -291,6 +291,25 @@ static enum err op_decrypt(struct fake_kms *f, const json_t *request, json_t *ou
 	return ERR_OK;
 }
 
+/* As a Decrypt and an Encrypt, whose members have names of their own. */
+static enum err op_re_encrypt(struct fake_kms *f, const json_t *request, json_t *out)
+{
+	json_t *from AUTO_JSON = json_object(), *to AUTO_JSON = json_object();
+	struct fake_blob *b = NULL;
+	struct fake_key *k = NULL;
+
+	json_object_set(from, "CiphertextBlob", json_object_get(request, "CiphertextBlob"));
+	json_object_set(from, "EncryptionContext", json_object_get(request, "SourceEncryptionContext"));
+	json_object_set(to, "KeyId", json_object_get(request, "DestinationKeyId"));
+	json_object_set(to, "EncryptionContext", json_object_get(request, "DestinationEncryptionContext"));
+	TRY(request_blob(f, from, &b));
+	TRY(check_state(&f->keys[b->key], "ReEncryptFrom"));
+	TRY(request_key(f, "ReEncryptTo", to, &k));
+	put_new_blob(f, k, to, f->blobs[b - f->blobs].plain, b->len, out);
+	json_object_set_new(out, "KeyId", json_string(answered_arn(f, k)));
+	return ERR_OK;
+}
+
 static const struct {
 	const char *name;
 	enum err (*run)(struct fake_kms *f, const json_t *request, json_t *out);
@@ -303,6 +322,7 @@ static const struct {
 	{"GenerateDataKeyWithoutPlaintext", op_generate_without},
 	{"Encrypt", op_encrypt},
 	{"Decrypt", op_decrypt},
+	{"ReEncrypt", op_re_encrypt},
 };
 
 static enum err run_operation(struct fake_kms *f, const char *operation, const json_t *request, json_t *out)

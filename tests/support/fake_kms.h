@@ -8,7 +8,7 @@
  * asked of it and misbehaves on request.
  *
  * Operations: CreateKey, DescribeKey, EnableKey, DisableKey, GenerateDataKey, GenerateDataKeyWithoutPlaintext, Encrypt,
- * Decrypt. Key ids are ids, ARNs, alias names and alias ARNs as in AWS. alias/aws/signetfs makes its key on first use.
+ * Decrypt, ReEncrypt. Key ids are ids, ARNs, alias names and alias ARNs as in AWS. alias/aws/signetfs makes its key on first use.
  *
  * Order of misbehaviour in one call: count, block, delay, injected failure, key state, then the operation.
  * Threads: safe.
