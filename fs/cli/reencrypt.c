@@ -39,12 +39,8 @@ static int is_same_kms(const struct reencrypt_request *r)
 	return !r->endpoint_to && !r->config_to;
 }
 
-static enum err connect_target(struct reencrypt_request *r, struct kms *old, struct kms **ret)
+static enum err connect_target(struct reencrypt_request *r, struct kms **ret)
 {
-	if (is_same_kms(r)) {
-		*ret = old;
-		return ERR_OK;
-	}
 	r->to_settings.given[CLI_SET_ENDPOINT] = r->endpoint_to;
 	r->to_settings.last_file = r->config_to;
 	r->to_settings.insecure_http = r->settings.insecure_http;
@@ -64,13 +60,12 @@ static const char *target_endpoint(const struct reencrypt_request *r)
 
 /* ---- Alone with the vault ---- */
 
-static enum err run_on(struct reencrypt_request *r, struct vault *v, struct kms *old, struct kms *to, struct kms *both)
+static enum err run_on(struct reencrypt_request *r, struct vault *v, struct kms *old, struct kms *both)
 {
 	const struct reencrypt_options o = {.vault = v,
 		.kms = both,
 		.same_kms = is_same_kms(r),
 		.old_kms = old,
-		.to_kms = to,
 		.resume = r->resume,
 		.to = r->to,
 		.from = r->from,
@@ -92,7 +87,7 @@ static enum err run_on(struct reencrypt_request *r, struct vault *v, struct kms 
 	return reencrypt_run(&o, &r->result);
 }
 
-static enum err open_and_run(struct reencrypt_request *r, struct kms *old, struct kms *to, struct kms *both)
+static enum err open_and_run(struct reencrypt_request *r, struct kms *old, struct kms *both)
 {
 	const struct vault_open_options options = {.path = r->vault,
 		.holder = "signetfs reencrypt",
@@ -103,7 +98,7 @@ static enum err open_and_run(struct reencrypt_request *r, struct kms *old, struc
 	enum err e, closing;
 
 	TRY(vault_open(&options, &v));
-	e = run_on(r, v, old, to, both);
+	e = run_on(r, v, old, both);
 	closing = vault_close(v);
 	return e != ERR_OK ? e : closing;
 }
@@ -120,9 +115,9 @@ static enum err run_alone(struct reencrypt_request *r)
 	TRY(cli_settings_for_vault(&r->settings, &descriptor));
 	TRY(cli_kms_connect(&r->settings, &old));
 	if (!is_same_kms(r))
-		TRY(connect_target(r, old, &other));
+		TRY(connect_target(r, &other));
 	TRY(two_kms_new(old, other ? other : old, &both));
-	return cli_kms_name(&r->settings, open_and_run(r, old, other ? other : old, both));
+	return cli_kms_name(&r->settings, open_and_run(r, old, both));
 }
 
 /* ---- The command ---- */

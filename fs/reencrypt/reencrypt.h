@@ -31,9 +31,9 @@ const struct reencrypt_host *reencrypt_alone(void);
 
 struct reencrypt_options {
 	struct vault *vault;
-	struct kms *kms; /* from two_kms_new(); has to live as long as the vault */
-	int same_kms;    /* both are one KMS: the volume key moves without leaving it */
-	struct kms *old_kms, *to_kms;
+	struct kms *kms;     /* from two_kms_new(); has to live as long as the vault */
+	int same_kms;        /* both are one KMS: the volume key moves without leaving it */
+	struct kms *old_kms; /* borrowed: where aliases behind --from are */
 
 	/* What is asked for. With `resume` the journal has it, and these are left aside. */
 	int resume;

@@ -185,7 +185,7 @@ static enum err survey(struct move *m)
 	return e;
 }
 
-/* What the move would ask of the KMS: see doc/reencrypt.md, "Calls". */
+/* What the move would ask of the KMS, opening the vault included: see doc/reencrypt.md, "Calls". */
 static json_t *calls_to_come(const struct move *m)
 {
 	uint64_t decrypts = 0, per_key = vault_descriptor(m->v)->lifetime_files;
@@ -198,7 +198,7 @@ static json_t *calls_to_come(const struct move *m)
 	free(rows);
 	return json_pack("{s:I, s:I, s:I, s:I}", "GenerateDataKey",
 		(json_int_t)(m->total ? (m->total + per_key - 1) / per_key : 1), "Decrypt",
-		(json_int_t)(decrypts + (volume ? 1 : 0)), "ReEncrypt", (json_int_t)(volume && same), "Encrypt",
+		(json_int_t)(decrypts + 1 + (volume ? 1 : 0)), "ReEncrypt", (json_int_t)(volume && same), "Encrypt",
 		(json_int_t)(volume && !same));
 }
 
@@ -235,6 +235,13 @@ static enum err move_everything(struct move *m, const struct kms_wrapped_key *vo
 	return finish(m, volume);
 }
 
+static enum err take_volume_key(struct move *m, struct kms_wrapped_key *ret)
+{
+	TRY(vault_wrap_volume_key(m->v, m->o->kms, m->o->same_kms, m->j->to, ret));
+	two_kms_set_target(m->o->kms, ret->key_arn);
+	return vault_prove_volume_key(m->v, m->o->kms, ret);
+}
+
 /* The KMS says first whether the volume key can be under the new CMK: a refusal leaves everything as it was. */
 static enum err move(struct move *m)
 {
@@ -248,7 +255,7 @@ static enum err move(struct move *m)
 		return dry_run(m);
 	with_volume = takes_volume_key(m);
 	if (with_volume)
-		TRY(vault_wrap_volume_key(m->v, o->kms, o->to_kms, o->same_kms, m->j->to, &volume));
+		TRY(take_volume_key(m, &volume));
 	enum err e = move_everything(m, with_volume ? &volume : NULL);
 
 	if (e != ERR_OK || atomic_load(&m->blocking) > 0 || !with_volume)

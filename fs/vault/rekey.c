@@ -44,13 +44,13 @@ enum err vault_check_fits(const struct vault *v, const struct kms_wrapped_key *w
 /* ---- The volume key ---- */
 
 /* It must open before anything rests on it. */
-static enum err prove(struct vault *v, struct kms *to, const struct kms_wrapped_key *wrapped)
+enum err vault_prove_volume_key(struct vault *v, struct kms *kms, const struct kms_wrapped_key *wrapped)
 {
 	struct volume_key again AUTO_WIPE;
 	struct kms_context context;
 
 	volume_context(v->desc.volume_id, &context);
-	TRY(kms_decrypt_data_key(to, wrapped, &context, again.b));
+	TRY(kms_decrypt_data_key(kms, wrapped, &context, again.b));
 	if (!secret_equal(again.b, v->key->b, sizeof(again.b)))
 		return err_fail(ERR_KMS_WRONG_ANSWER, "the KMS opened the volume key under %s to another key",
 			wrapped->key_arn);
@@ -58,7 +58,7 @@ static enum err prove(struct vault *v, struct kms *to, const struct kms_wrapped_
 }
 
 enum err vault_wrap_volume_key(
-	struct vault *v, struct kms *kms, struct kms *to, int same, const char *key_id, struct kms_wrapped_key *ret)
+	struct vault *v, struct kms *kms, int same, const char *key_id, struct kms_wrapped_key *ret)
 {
 	struct kms_wrapped_key wrapped = {.blob_len = 0};
 	struct kms_context context;
@@ -66,9 +66,8 @@ enum err vault_wrap_volume_key(
 
 	volume_context(v->desc.volume_id, &context);
 	e = same ? kms_re_encrypt_data_key(kms, &v->desc.volume_key, &context, key_id, &wrapped)
-		 : kms_encrypt_data_key(to, key_id, &context, v->key->b, &wrapped);
-	if (e == ERR_OK)
-		e = prove(v, to, &wrapped);
+		 : kms_encrypt_data_key(kms, key_id, &context, v->key->b, &wrapped);
+
 	if (e != ERR_OK)
 		return err_wrap(e, "the volume key under %s", key_id);
 	*ret = wrapped;

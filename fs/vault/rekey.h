@@ -61,9 +61,11 @@ struct vault_place {
 	const char *endpoint, *region; /* NULL: as before */
 };
 
-/** The volume key under @key_id of the same KMS (ReEncrypt), or of another, @to (Encrypt). Proven: @to opened it again. */
+/** The volume key under @key_id: inside the KMS (ReEncrypt) where both CMKs are in the @same one, else by Encrypt. */
 enum err vault_wrap_volume_key(
-	struct vault *v, struct kms *kms, struct kms *to, int same, const char *key_id, struct kms_wrapped_key *ret);
+	struct vault *v, struct kms *kms, int same, const char *key_id, struct kms_wrapped_key *ret);
+/** The KMS opens it again, before anything rests on that. ERR_KMS_WRONG_ANSWER: to another key. */
+enum err vault_prove_volume_key(struct vault *v, struct kms *kms, const struct kms_wrapped_key *wrapped);
 /** Replace the descriptor, durably and in one step: volume key under @wrapped, new files under @place, bucket keys on. */
 enum err vault_move(struct vault *v, const struct kms_wrapped_key *wrapped, const struct vault_place *place);
 
