@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kms/base/io.h"
 
 /*
  * What a crash left of files that were on their way to other keys. A record below .signetfs/ is named after the file id in the header
@@ -136,15 +135,15 @@ static enum err copy_data(struct vault_file *f, int from, uint8_t *buf, off_t si
 enum err file_copy_over(struct vault_file *f, int from)
 {
 	const struct lower *l = f->v->lower;
-	uint8_t *buf AUTO_FREE = malloc(COPY_SIZE);
+	uint8_t *buf;
 	struct stat st;
 	enum err e;
 
-	if (!buf)
-		return err_fail(ERR_NO_MEMORY, "no memory to copy a file");
 	if (l->fstat(l, from, &st) != 0)
 		return err_system("stat of a file under its new key");
-	e = copy_data(f, from, buf, st.st_size);
+	buf = malloc(COPY_SIZE);
+	e = buf ? copy_data(f, from, buf, st.st_size) : err_fail(ERR_NO_MEMORY, "no memory to copy a file");
+	free(buf);
 	if (e == ERR_OK && l->ftruncate(l, f->fd, st.st_size) != 0)
 		e = err_system("writing a file of the vault");
 	if (e == ERR_OK) {

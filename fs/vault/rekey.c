@@ -157,20 +157,29 @@ static enum err check_record(
 	return ERR_OK;
 }
 
-enum err vault_record_read(struct vault *v, const struct vault_record *record, void *buf, size_t size, size_t *ret_len)
+static enum err read_record(
+	struct vault *v, const struct vault_record *record, uint8_t *whole, void *buf, size_t size, size_t *ret_len)
 {
-	uint8_t *whole AUTO_FREE = malloc(size + SHA256_SIZE + 1);
 	size_t len;
 
-	if (!whole)
-		return err_fail(ERR_NO_MEMORY, "out of memory");
-	if (v->state_fd < 0)
-		return err_fail(ERR_NOT_FOUND, "the vault has no " STATE_DIR_NAME);
 	TRY(state_read(v->lower, v->state_fd, record->name, whole, size + SHA256_SIZE + 1, &len));
 	TRY(check_record(v, record, whole, len, size));
 	memcpy(buf, whole, len - SHA256_SIZE);
 	*ret_len = len - SHA256_SIZE;
 	return ERR_OK;
+}
+
+enum err vault_record_read(struct vault *v, const struct vault_record *record, void *buf, size_t size, size_t *ret_len)
+{
+	uint8_t *whole;
+	enum err e;
+
+	if (v->state_fd < 0)
+		return err_fail(ERR_NOT_FOUND, "the vault has no " STATE_DIR_NAME);
+	whole = malloc(size + SHA256_SIZE + 1);
+	e = whole ? read_record(v, record, whole, buf, size, ret_len) : err_fail(ERR_NO_MEMORY, "out of memory");
+	free(whole);
+	return e;
 }
 
 enum err vault_record_remove(struct vault *v, const struct vault_record *record)
