@@ -298,6 +298,11 @@ static enum err prune_trail(struct engine *engine, uint64_t now)
 	return ERR_OK;
 }
 
+enum err engine_next_due(struct engine *engine, uint64_t *ret_next_due)
+{
+	return store_key_next_due(engine->store, ret_next_due);
+}
+
 enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 {
 	uint64_t now = engine->clock->wall(engine->clock);
@@ -311,7 +316,7 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	pay_checkpoint(engine);
 	TRY(refusals_flush(engine));
 	TRY(prune_trail(engine, now));
-	TRY(store_key_next_due(engine->store, ret_next_due));
+	TRY(engine_next_due(engine, ret_next_due));
 	/* What is overdue could not be done: a damaged row, or a deletion that the clock alone says is due. */
 	if ((engine->checkpoint_owed && *ret_next_due > now + CHECKPOINT_RETRY) || *ret_next_due <= now)
 		*ret_next_due = now + CHECKPOINT_RETRY;

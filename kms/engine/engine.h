@@ -154,6 +154,9 @@ enum err engine_audit_verify(struct engine *engine, const char *anchor,
 	void (*each)(void *context, enum engine_trail_fault fault, int64_t from, int64_t to), void *context,
 	struct engine_trail *ret);
 
+/** When (wall clock, ns) the next work of engine_run_due() falls due, as the keystore stands now; UINT64_MAX: none is. One look at the keystore. */
+enum err engine_next_due(struct engine *engine, uint64_t *ret_next_due);
+
 /** Periodic work: due rotations, due deletions. Gives when the next thing is due (wall clock ns; UINT64_MAX: never). The server calls it at start and then. */
 enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due);
 

@@ -120,10 +120,7 @@ static void wait_until(struct wire_server *s, uint64_t ns)
 	pthread_cond_timedwait(&s->wake, &s->lock, &until);
 }
 
-/*
- * Do whatever is due in the engine; returns when to look again. At most a minute ahead: a request may schedule something
- * earlier than what is known now, and other processes share the keystore. A failure is reported and tried again then.
- */
+/* Do whatever is due in the engine; returns when to do so again, at most a minute ahead. A failure is reported and tried again then. */
 static uint64_t run_due(struct wire_server *s)
 {
 	uint64_t latest = s->clock->wall(s->clock) + 60 * CLOCK_SECOND, next = 0;
@@ -136,18 +133,27 @@ static uint64_t run_due(struct wire_server *s)
 	return e == ERR_OK && next < latest ? next : latest;
 }
 
+/* Is work due that was not known of when work was done last? A request scheduled it, or another process with the same keystore. */
+static int is_newly_due(struct wire_server *s, uint64_t seen)
+{
+	uint64_t next;
+
+	return engine_next_due(s->config.engine, &next) == ERR_OK && next > seen && next <= s->clock->wall(s->clock);
+}
+
 static void *maintain(void *context)
 {
 	struct wire_server *s = context;
-	uint64_t due = 0;
+	uint64_t due = 0, seen = 0;
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping) {
-		if (s->clock->wall(s->clock) >= due) {
-			pthread_mutex_unlock(&s->lock);
+		pthread_mutex_unlock(&s->lock);
+		if (s->clock->wall(s->clock) >= due || is_newly_due(s, seen)) {
+			seen = s->clock->wall(s->clock);
 			due = run_due(s);
-			pthread_mutex_lock(&s->lock);
 		}
+		pthread_mutex_lock(&s->lock);
 		close_stalled(s, monotonic_now());
 		if (!s->stopping)
 			wait_until(s, TICK_SECONDS * CLOCK_SECOND);
