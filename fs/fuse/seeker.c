@@ -8,6 +8,8 @@
 #include "fs/fuse/channel.h"
 #include "fs/vault/vault.h"
 
+enum { THREADS = 8 };
+
 struct question {
 	struct question *next;
 	fuse_req_t req;
@@ -24,7 +26,10 @@ struct seeker {
 	pthread_cond_t wake;
 	struct question *first, **last;
 	int stop;
-	pthread_t thread;
+	unsigned waiting; /* questions in the list */
+	unsigned free;    /* threads that wait for one */
+	unsigned threads; /* started: another when all are busy */
+	pthread_t thread[THREADS];
 };
 
 /* ---- Asking the vault ---- */
@@ -85,16 +90,20 @@ static enum err settle(struct seeker *s, const struct question *q, uint64_t *ret
 	}
 }
 
-/* ---- The thread ---- */
+/* ---- The threads ---- */
 
 static struct question *next_question(struct seeker *s)
 {
 	pthread_mutex_lock(&s->lock);
+	s->free++;
 	while (!s->first && !s->stop)
 		pthread_cond_wait(&s->wake, &s->lock);
+	s->free--;
 	struct question *q = s->first;
-	if (q)
+	if (q) {
 		s->first = q->next;
+		s->waiting--;
+	}
 	if (!s->first)
 		s->last = &s->first;
 	pthread_mutex_unlock(&s->lock);
@@ -119,7 +128,16 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* True when the thread took it. */
+/* Lock held. Errno, 0 for good. */
+static int start_thread(struct seeker *s)
+{
+	int rc = pthread_create(&s->thread[s->threads], NULL, run, s);
+
+	s->threads += rc == 0;
+	return rc;
+}
+
+/* True when a thread takes it. */
 static int hand_over(struct seeker *s, fuse_req_t req, struct node *n, uint64_t off, int whence)
 {
 	struct question *q = malloc(sizeof *q);
@@ -132,6 +150,10 @@ static int hand_over(struct seeker *s, fuse_req_t req, struct node *n, uint64_t 
 	if (taken) {
 		*s->last = q;
 		s->last = &q->next;
+		s->waiting++;
+		/* One that cannot be started leaves those that there are. */
+		if (s->waiting > s->free && s->threads < THREADS)
+			(void)start_thread(s);
 		pthread_cond_signal(&s->wake);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -161,7 +183,8 @@ enum err seeker_new(struct fuse_session *session, struct handle_cache *handles, 
 	s->last = &s->first;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
-	int rc = pthread_create(&s->thread, NULL, run, s);
+	/* The first, so that there is one. */
+	int rc = start_thread(s);
 	if (rc) {
 		seeker_free(s);
 		err_set_errno(rc);
@@ -177,9 +200,11 @@ void seeker_stop(struct seeker *s)
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->stop = 1;
-	pthread_cond_signal(&s->wake);
+	pthread_cond_broadcast(&s->wake);
 	pthread_mutex_unlock(&s->lock);
-	pthread_join(s->thread, NULL);
+	/* Nobody starts another from here on. */
+	for (unsigned i = 0; i < s->threads; i++)
+		pthread_join(s->thread[i], NULL);
 }
 
 void seeker_free(struct seeker *s)

@@ -7,7 +7,8 @@
  * vault's own answer may call a hole, or the end, what a program has just written: a copy would leave that out. So the kernel
  * is made to write back what lies in the hole that is about to be told, and the vault is asked again.
  *
- * That waits for WRITE requests, so it is done on a thread beside the workers. The kernel holds the inode's lock meanwhile: nothing is
+ * That waits for WRITE requests, so it is done on threads beside the workers: another when all are busy, eight at most, so that a file whose
+ * key is long in coming does not keep the others. The kernel holds the inode's lock meanwhile: nothing is
  * written to the hole but through mappings, and nothing is punched.
  *
  * Must never: tell a hole that was not looked at in this way; hold an open file while it waits (a WRITE may have to open it anew).
@@ -22,12 +23,12 @@
 struct seeker;
 
 enum err seeker_new(struct fuse_session *session, struct handle_cache *handles, struct seeker **ret);
-/** Finish what was asked, while the workers still serve, and end the thread; later questions are answered by the vault alone. NULL is fine. */
+/** Finish what was asked, while the workers still serve, and end the threads; later questions are answered by the vault alone. NULL is fine. */
 void seeker_stop(struct seeker *s);
 /** NULL is fine. */
 void seeker_free(struct seeker *s);
 
-/** Reply to @req, an LSEEK of @n to SEEK_DATA or SEEK_HOLE: at once, or from the thread. On a worker thread. */
+/** Reply to @req, an LSEEK of @n to SEEK_DATA or SEEK_HOLE: at once, or from a thread. On a worker thread. */
 void seeker_reply(struct seeker *s, fuse_req_t req, struct node *n, uint64_t off, int whence);
 
 #endif

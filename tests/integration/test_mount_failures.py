@@ -3,8 +3,10 @@
 import fcntl
 import mmap
 import os
+import platform
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -15,6 +17,8 @@ from hostile import Watched, errno_of, read, wait_until, write
 pytestmark = [needs_fuse, pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and small disks need root")]
 FEW = ("prlimit", "--nofile=110:110")  # so that a file is closed below soon after its last use
 MIB = 1 << 20
+LSEEK = {"x86_64": "8"}.get(platform.machine(), "62")  # the call's number
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 EXT4_IOC_SHUTDOWN = 0x8004587D  # everything fails from then on, as if the disk had been pulled
 
 
@@ -256,4 +260,45 @@ def test_below_is_unmounted(small):
     subprocess.run(["umount", "-l", m.disk], check=True)
     write(m.path("more"), b"y" * 10_000, sync=True)
     assert read(m.path("file")) == b"x" * 10_000 and read(m.path("more")) == b"y" * 10_000
+    m.umount()
+
+
+class Seek(threading.Thread):
+    """In this process: another would close the descriptor on its way, and closing writes back."""
+
+    def __init__(self, *args):
+        super().__init__(daemon=True)
+        self.args, self.result = args, None
+        self.start()
+
+    def run(self):
+        self.result = os.lseek(*self.args)
+
+    def is_waiting(self):
+        with open(f"/proc/self/task/{self.native_id}/syscall") as f:
+            return f.read().split()[:2] == [LSEEK, hex(self.args[0])]
+
+
+def test_slow_seek_keeps_no_other_waiting(kms_box, disk):
+    """The disk takes no writes (frozen): a seek that has to write back waits for it, one of another file does not."""
+    m = Watched(kms_box, disk.path + "/vault")
+    write(m.path("clean"), b"c" * 100_000, sync=True)
+    write(m.path("dirty"), b"d" * 100_000, sync=True)
+    clean, dirty, below = os.open(m.path("clean"), os.O_RDONLY), os.open(m.path("dirty"), os.O_RDWR), os.open(disk.path, os.O_RDONLY)
+    assert os.lseek(clean, 0, os.SEEK_HOLE) == os.lseek(dirty, 0, os.SEEK_HOLE) == 100_000
+    fcntl.ioctl(below, FIFREEZE, 0)
+    try:
+        os.pwrite(dirty, b"x" * 4096, 200_704)
+        slow = Seek(dirty, 150_000, os.SEEK_DATA)
+        wait_until(slow.is_waiting, seconds=30)
+        fast = Seek(clean, 50_000, os.SEEK_HOLE)
+        fast.join(timeout=30)
+        assert fast.result == 100_000
+        assert slow.result is None, "what it has to write back cannot be written"
+    finally:
+        fcntl.ioctl(below, FITHAW, 0)
+    slow.join(timeout=30)
+    assert slow.result == 200_704
+    for fd in (clean, dirty, below):
+        os.close(fd)
     m.umount()
