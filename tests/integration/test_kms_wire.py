@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import SIGNETFS, LIMIT, Service, needs_fuse
+from conftest import SIGNETFS, LIMIT, Service
 
 AWS = "/usr/bin/aws"
 NOBODY = 65534
@@ -466,27 +466,6 @@ def test_hang_up_in_the_middle(kms_service):
 
 
 # ---- The service itself -------------------------------------------------------------------------------------------
-
-
-@needs_fuse
-@pytest.mark.parametrize("transport", ["unix", "http", "https"])
-def test_mount_through_a_service(kms_box, transport):
-    options = make_certificate(kms_box) if transport == "https" else ()
-    service = Service(kms_box, *options)
-    endpoint = f"unix:{service.socket}" if transport == "unix" else service.url
-    assert endpoint.startswith(transport + ":")
-    kms_box.env.update(AWS_ACCESS_KEY_ID=service.access_key, AWS_SECRET_ACCESS_KEY=service.secret)
-    trust = ("--ca-file", options[1]) if options else ()
-    vault = kms_box.make_vault("--kms", endpoint, *trust)
-    for _ in range(2):
-        point = kms_box.mount(vault, "--kms", endpoint, *trust)
-        with open(os.path.join(point, "letter"), "a+") as f:
-            f.write("sealed\n")
-            f.seek(0)
-            text = f.read()
-        kms_box.umount(point)
-    assert text == "sealed\nsealed\n"
-    assert service.stop() == 0
 
 
 def test_nothing_secret_on_the_audit_trail(kms_service):
