@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/format/chunk.h"
 #include "kms/base/bytes.h"
-#include "kms/base/kdf.h"
-#include "kms/base/labels.h"
 #include "kms/base/random.h"
 
 #include <assert.h>
@@ -55,12 +53,6 @@ uint64_t chunk_plain_size(uint64_t lower, size_t header_len, int *ret_whole)
 uint64_t chunk_offset(uint64_t index, size_t header_len)
 {
 	return header_len + index * CHUNK_STORED;
-}
-
-enum err chunk_key_derive(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct chunk_key *ret)
-{
-	return kdf_hkdf(key->b, sizeof(key->b), file_id, FILE_ID_SIZE, LABEL_CHUNKS, strlen(LABEL_CHUNKS), ret->b,
-		sizeof(ret->b));
 }
 
 struct chunk_cipher *chunk_cipher_new(const struct aead_impl *aead)

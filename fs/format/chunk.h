@@ -29,11 +29,10 @@ uint64_t chunk_lower_size(uint64_t plain, size_t header_len);
 uint64_t chunk_plain_size(uint64_t lower, size_t header_len, int *ret_whole);
 uint64_t chunk_offset(uint64_t index, size_t header_len);
 
-/** Key of a file's chunks: HKDF(data key, salt = file id, LABEL_CHUNKS). */
+/** Key of a file's chunks: file_header_keys(). */
 struct chunk_key {
 	uint8_t b[KEY_SIZE];
 };
-enum err chunk_key_derive(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct chunk_key *ret);
 
 /**
  * Seal and open runs of chunks. A cipher holds the few prepared AES-GCM keys, each that of a (chunk key, nonce prefix), used

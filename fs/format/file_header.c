@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/format/file_header.h"
-#include "fs/format/chunk.h"
 #include "kms/base/bytes.h"
 #include "kms/base/kdf.h"
 #include "kms/base/labels.h"
@@ -38,10 +37,14 @@ _Static_assert(OFF_SESSION == 56 && OFF_DATA_KEY == 64 && OFF_ARN_LEN == 124, "d
 _Static_assert(OFF_BLOB_LEN == 126 && OFF_BUCKET == 128 && OFF_AREA == 144, "doc/format.md, file header");
 _Static_assert(OFF_MAC == 480 && FIRST_AREA == 336, "doc/format.md, file header");
 
-enum err file_header_key(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct header_key *ret)
+enum err file_header_keys(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct file_keys *ret)
 {
-	return kdf_hkdf(key->b, sizeof(key->b), file_id, FILE_ID_SIZE, LABEL_HEADER, strlen(LABEL_HEADER), ret->b,
-		sizeof(ret->b));
+	const struct kdf_output outputs[] = {
+		{{LABEL_CHUNKS, strlen(LABEL_CHUNKS)}, ret->chunk.b, sizeof(ret->chunk.b)},
+		{{LABEL_HEADER, strlen(LABEL_HEADER)}, ret->header.b, sizeof(ret->header.b)},
+	};
+
+	return kdf_hkdf_many(key->b, sizeof(key->b), file_id, FILE_ID_SIZE, outputs, 2);
 }
 
 static int length_is_possible(size_t length)

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "fs/format/chunk.h"
 #include "kms/base/err.h"
 #include "kms/base/ids.h"
 #include "kms/base/secret.h"
@@ -38,11 +39,17 @@ struct file_header {
 
 enum { SUITE_XAES_256_GCM = 1 };
 
-/** Key of the header MAC: HKDF(data key, salt = file id, LABEL_HEADER). */
+/** Key of the header MAC. */
 struct header_key {
 	uint8_t b[KEY_SIZE];
 };
-enum err file_header_key(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct header_key *ret);
+
+/** All that a file needs of its data key: HKDF(data key, salt = file id), LABEL_CHUNKS and LABEL_HEADER. */
+struct file_keys {
+	struct chunk_key chunk;
+	struct header_key header;
+};
+enum err file_header_keys(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct file_keys *ret);
 
 /** Smallest header length (a multiple of 512) that holds such an ARN and blob; ERR_LIMIT beyond FILE_HEADER_MAX. */
 enum err file_header_length_for(size_t arn_len, size_t blob_len, size_t *ret_len);

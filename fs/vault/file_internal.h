@@ -9,12 +9,6 @@
 #include "fs/vault/scratch.h"
 #include "fs/vault/vault_internal.h"
 
-/* Derived from the data key, which itself is not kept. Secret memory. */
-struct file_keys {
-	struct chunk_key chunk;
-	struct header_key header;
-};
-
 enum file_state {
 	FILE_UNLOADED, /* only opened */
 	FILE_FRESH,    /* has keys, and no header on the disk yet; the lower file is shorter than a header */
@@ -48,7 +42,7 @@ struct vault_file {
 	enum file_state state;
 	_Atomic uint64_t size;
 	uint64_t shown; /* what the lower length stood for before recovery found less; 0: it did not, or was told */
-	struct file_keys *keys; /* NULL: none at the moment */
+	struct file_keys *keys; /* the data key itself is not kept. Secret memory; NULL: none at the moment */
 	struct bucket_ref *ref; /* what the keys' life hangs on; NULL: live_until */
 	uint64_t live_until;
 	pthread_mutex_t nonce_lock; /* writers of different chunks draw from it */

@@ -45,18 +45,12 @@ void file_keys_drop(struct vault_file *f)
 	memset(&f->nonce, 0, sizeof(f->nonce));
 }
 
-static enum err derive(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct file_keys *ret)
-{
-	TRY(chunk_key_derive(key, file_id, &ret->chunk));
-	return file_header_key(key, file_id, &ret->header);
-}
-
 /* Takes over @ref, on failure too. */
 static enum err take_keys(struct vault_file *f, const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE],
 	struct bucket_ref *ref, uint64_t live_until)
 {
 	struct file_keys *keys AUTO_SECRET = secret_alloc(sizeof(*keys));
-	enum err e = keys ? derive(key, file_id, keys) : err_fail(ERR_NO_MEMORY, "no locked memory for a file's keys");
+	enum err e = keys ? file_header_keys(key, file_id, keys) : err_fail(ERR_NO_MEMORY, "no locked memory for a file's keys");
 
 	if (e != ERR_OK) {
 		bucket_ref_release(ref);

@@ -1,109 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_…, see below */
 #include "kms/base/kdf.h"
-#include "kms/base/ossl.h"
 #include "kms/base/secret.h"
 
 #include <openssl/evp.h>
-#include <pthread.h>
-#include <stdlib.h>
+#include <openssl/sha.h>
 #include <string.h>
 
 /*
- * HMAC and HKDF are built from the digest: OpenSSL 3.0's EVP_MAC and EVP_KDF cost a parameter parse and several
- * allocations a call, more than the hashing itself, and opening a file needs four of them.
+ * HMAC and HKDF are built from OpenSSL's SHA-256 itself, in a context on the stack: opening a small file is ten short hashes, and a
+ * hash through EVP costs two to four times what the compression does (allocations, and calls through the provider's tables), the
+ * more so with cold caches.
  */
 
-enum { BLOCK = 64, HKDF_MAX = 255 * SHA256_SIZE };
+enum { BLOCK = SHA256_CBLOCK, HKDF_MAX = 255 * SHA256_SIZE };
+_Static_assert((int)SHA256_SIZE == (int)SHA256_DIGEST_LENGTH, "one size of a digest");
 #define SCRYPT_MEMORY (UINT64_C(1) << 30)
-
-/* ---- One digest context for each thread: making and wiping one costs as much as hashing a short text ---- */
-
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static pthread_key_t key_of_context;
-static _Thread_local EVP_MD_CTX *context;
-
-static void free_context(void *ctx)
-{
-	EVP_MD_CTX_free(ctx);
-}
-
-static void make_key(void)
-{
-	if (pthread_key_create(&key_of_context, free_context) != 0)
-		abort();
-}
-
-static EVP_MD_CTX *context_of_thread(void)
-{
-	if (context)
-		return context;
-	pthread_once(&key_once, make_key);
-	context = EVP_MD_CTX_new();
-	if (context && pthread_setspecific(key_of_context, context) != 0) {
-		EVP_MD_CTX_free(context);
-		context = NULL;
-	}
-	return context;
-}
-
-/* Beginning anew wipes what the last text left behind: its end, and its digest, which may be a key. */
-static void forget(EVP_MD_CTX **ctx)
-{
-	if (*ctx)
-		EVP_DigestInit_ex2(*ctx, ossl_sha256(), NULL);
-}
-#define AUTO_FORGET __attribute__((cleanup(forget)))
 
 static enum err broken(const char *what)
 {
 	return err_fail(ERR_CRYPTO, "OpenSSL refuses %s", what);
 }
 
-static int digest(EVP_MD_CTX *ctx, const void *head, size_t head_len, const struct bytes_view *parts, size_t n,
-	uint8_t ret[SHA256_SIZE])
-{
-	int ok = EVP_DigestInit_ex2(ctx, ossl_sha256(), NULL) == 1 && EVP_DigestUpdate(ctx, head, head_len) == 1;
-
-	for (size_t i = 0; ok && i < n; i++)
-		ok = EVP_DigestUpdate(ctx, parts[i].p, parts[i].len) == 1;
-	return ok && EVP_DigestFinal_ex(ctx, ret, NULL) == 1;
-}
-
 enum err kdf_sha256(const void *in, size_t len, uint8_t ret[SHA256_SIZE])
 {
-	EVP_MD_CTX *ctx AUTO_FORGET = context_of_thread();
+	SHA256_CTX c;
+	int ok = SHA256_Init(&c) == 1 && SHA256_Update(&c, in, len) == 1 && SHA256_Final(ret, &c) == 1;
 
-	return ctx && digest(ctx, in, len, NULL, 0, ret) ? ERR_OK : broken("SHA-256");
+	secret_wipe(&c, sizeof(c));
+	return ok ? ERR_OK : broken("SHA-256");
 }
 
-static int hmac(EVP_MD_CTX *ctx, const void *key, size_t key_len, const struct bytes_view *parts, size_t n,
-	uint8_t ret[SHA256_SIZE])
+/* ---- HMAC ---- */
+
+/* A key, hashed in: both hashes of RFC 2104 up to where the message and the inner digest begin. */
+struct hmac_key {
+	SHA256_CTX inner, outer;
+};
+
+static void hmac_key_auto(struct hmac_key *k)
+{
+	secret_wipe(k, sizeof(*k));
+}
+#define AUTO_HMAC_KEY __attribute__((cleanup(hmac_key_auto)))
+
+static int absorb_pad(SHA256_CTX *c, uint8_t pad[BLOCK], uint8_t with)
+{
+	for (size_t i = 0; i < BLOCK; i++)
+		pad[i] ^= with;
+	return SHA256_Init(c) == 1 && SHA256_Update(c, pad, BLOCK) == 1;
+}
+
+static int hmac_set_key(struct hmac_key *k, const void *key, size_t len)
 {
 	uint8_t pad[BLOCK] = {0};
-	uint8_t inner[SHA256_SIZE];
-	struct bytes_view inner_view = {inner, sizeof(inner)};
 	int ok = 1;
 
-	if (key_len > BLOCK)
-		ok = digest(ctx, key, key_len, NULL, 0, pad);
-	else if (key_len)
-		memcpy(pad, key, key_len);
-	for (size_t i = 0; i < BLOCK; i++)
-		pad[i] ^= 0x36;
-	ok = ok && digest(ctx, pad, BLOCK, parts, n, inner);
-	for (size_t i = 0; i < BLOCK; i++)
-		pad[i] ^= 0x36 ^ 0x5c;
-	ok = ok && digest(ctx, pad, BLOCK, &inner_view, 1, ret);
+	if (len > BLOCK)
+		ok = kdf_sha256(key, len, pad) == ERR_OK;
+	else if (len)
+		memcpy(pad, key, len);
+	ok = ok && absorb_pad(&k->inner, pad, 0x36) && absorb_pad(&k->outer, pad, 0x36 ^ 0x5c);
 	secret_wipe(pad, sizeof(pad));
-	secret_wipe(inner, sizeof(inner));
 	return ok;
+}
+
+static int hmac(const struct hmac_key *k, const struct bytes_view *parts, size_t n, uint8_t ret[SHA256_SIZE])
+{
+	struct hmac_key c AUTO_HMAC_KEY = *k;
+	int ok = 1;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = SHA256_Update(&c.inner, parts[i].p, parts[i].len) == 1;
+	return ok && SHA256_Final(ret, &c.inner) == 1 && SHA256_Update(&c.outer, ret, SHA256_SIZE) == 1 &&
+	       SHA256_Final(ret, &c.outer) == 1;
 }
 
 enum err kdf_hmacv(const void *key, size_t key_len, const struct bytes_view *parts, size_t n, uint8_t ret[SHA256_SIZE])
 {
-	EVP_MD_CTX *ctx AUTO_FORGET = context_of_thread();
+	struct hmac_key k AUTO_HMAC_KEY;
 
-	return ctx && hmac(ctx, key, key_len, parts, n, ret) ? ERR_OK : broken("HMAC-SHA256");
+	return hmac_set_key(&k, key, key_len) && hmac(&k, parts, n, ret) ? ERR_OK : broken("HMAC-SHA256");
 }
 
 enum err kdf_hmac(const void *key, size_t key_len, const void *in, size_t len, uint8_t ret[SHA256_SIZE])
@@ -113,19 +90,33 @@ enum err kdf_hmac(const void *key, size_t key_len, const void *in, size_t len, u
 	return kdf_hmacv(key, key_len, &part, 1, ret);
 }
 
+/* ---- HKDF ---- */
+
+/* RFC 5869 section 2.2: the pseudorandom key, ready for section 2.3. */
+static int extract(const void *key, size_t key_len, const void *salt, size_t salt_len, struct hmac_key *ret)
+{
+	struct hmac_key k AUTO_HMAC_KEY;
+	struct bytes_view ikm = {key, key_len};
+	struct root_key prk AUTO_WIPE;
+
+	return hmac_set_key(&k, salt, salt_len) && hmac(&k, &ikm, 1, prk.b) && hmac_set_key(ret, prk.b, sizeof(prk.b));
+}
+
 /* RFC 5869 section 2.3: T(i) = HMAC(prk, T(i-1) ‖ info ‖ i). */
-static int expand(EVP_MD_CTX *ctx, const uint8_t prk[SHA256_SIZE], struct bytes_view info, uint8_t *out, size_t len)
+static int expand(const struct hmac_key *prk, const struct kdf_output *to)
 {
 	uint8_t t[SHA256_SIZE];
+	uint8_t *out = to->out;
+	size_t len = to->len;
 	uint8_t i = 0;
-	struct bytes_view parts[] = {{t, 0}, info, {&i, 1}};
+	struct bytes_view parts[] = {{t, 0}, to->info, {&i, 1}};
 	int ok = 1;
 
 	while (ok && len) {
 		size_t n = len < sizeof(t) ? len : sizeof(t);
 
 		i++;
-		ok = hmac(ctx, prk, SHA256_SIZE, parts, 3, t);
+		ok = hmac(prk, parts, 3, t);
 		if (ok)
 			memcpy(out, t, n);
 		parts[0].len = sizeof(t);
@@ -136,21 +127,35 @@ static int expand(EVP_MD_CTX *ctx, const uint8_t prk[SHA256_SIZE], struct bytes_
 	return ok;
 }
 
+enum err kdf_hkdf_many(
+	const void *key, size_t key_len, const void *salt, size_t salt_len, const struct kdf_output *outputs, size_t n)
+{
+	struct hmac_key prk AUTO_HMAC_KEY;
+	int ok;
+
+	for (size_t i = 0; i < n; i++)
+		if (outputs[i].len > HKDF_MAX)
+			return err_fail(
+				ERR_LIMIT, "HKDF gives at most %d bytes, not %zu", (int)HKDF_MAX, outputs[i].len);
+	ok = extract(key, key_len, salt, salt_len, &prk);
+	for (size_t i = 0; ok && i < n; i++)
+		ok = expand(&prk, &outputs[i]);
+	if (ok)
+		return ERR_OK;
+	for (size_t i = 0; i < n; i++)
+		secret_wipe(outputs[i].out, outputs[i].len);
+	return broken("HKDF-SHA256");
+}
+
 enum err kdf_hkdf(const void *key, size_t key_len, const void *salt, size_t salt_len, const void *info, size_t info_len,
 	void *ret, size_t len)
 {
-	EVP_MD_CTX *ctx AUTO_FORGET = context_of_thread();
-	struct bytes_view ikm = {key, key_len};
-	struct bytes_view label = {info, info_len};
-	struct root_key prk AUTO_WIPE;
+	const struct kdf_output output = {.info = {info, info_len}, .out = ret, .len = len};
 
-	if (len > HKDF_MAX)
-		return err_fail(ERR_LIMIT, "HKDF gives at most %d bytes, not %zu", (int)HKDF_MAX, len);
-	if (ctx && hmac(ctx, salt, salt_len, &ikm, 1, prk.b) && expand(ctx, prk.b, label, ret, len))
-		return ERR_OK;
-	secret_wipe(ret, len);
-	return broken("HKDF-SHA256");
+	return kdf_hkdf_many(key, key_len, salt, salt_len, &output, 1);
 }
+
+/* ---- scrypt ---- */
 
 static int scrypt_within_bounds(const struct kdf_scrypt_params *p)
 {

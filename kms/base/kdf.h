@@ -24,6 +24,15 @@ enum err kdf_hmacv(const void *key, size_t key_len, const struct bytes_view *par
 enum err kdf_hkdf(const void *key, size_t key_len, const void *salt, size_t salt_len, const void *info, size_t info_len,
 	void *ret, size_t len);
 
+/** Several keys from one: a single extraction, an expansion for each. As kdf_hkdf() for each of them; on failure none. */
+struct kdf_output {
+	struct bytes_view info;
+	void *out;
+	size_t len;
+};
+enum err kdf_hkdf_many(
+	const void *key, size_t key_len, const void *salt, size_t salt_len, const struct kdf_output *outputs, size_t n);
+
 struct kdf_scrypt_params {
 	uint64_t n; /* power of two, 2^14 … 2^22 */
 	uint32_t r; /* 1 … 32 */

@@ -7,21 +7,13 @@
 #include "kms/base/secret.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_MD *sha256;
 static EVP_CIPHER *aes256_ecb, *aes256_gcm;
 
 /* Kept for the life of the process: a thread may be using them until its end. */
 static void fetch(void)
 {
-	sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
 	aes256_ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
 	aes256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-}
-
-const EVP_MD *ossl_sha256(void)
-{
-	pthread_once(&once, fetch);
-	return sha256;
 }
 
 const EVP_CIPHER *ossl_aes256_ecb(void)

@@ -10,7 +10,6 @@
 #include <openssl/evp.h>
 #include <stdint.h>
 
-const EVP_MD *ossl_sha256(void);
 const EVP_CIPHER *ossl_aes256_ecb(void);
 const EVP_CIPHER *ossl_aes256_gcm(void);
 

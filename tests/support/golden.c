@@ -77,12 +77,17 @@ struct file_header golden_header(void)
 	return h;
 }
 
+struct file_keys golden_file_keys(void)
+{
+	struct file_keys keys;
+
+	assert_int_equal(file_header_keys(&golden_data_key, golden_file_id, &keys), ERR_OK);
+	return keys;
+}
+
 struct header_key golden_header_key(void)
 {
-	struct header_key key;
-
-	assert_int_equal(file_header_key(&golden_data_key, golden_file_id, &key), ERR_OK);
-	return key;
+	return golden_file_keys().header;
 }
 
 struct name_keys *golden_name_keys(enum name_mode mode)

@@ -30,6 +30,8 @@ uint8_t golden_content_byte(size_t i);
 struct kms_wrapped_key golden_kms_key(size_t blob_len);
 /** The header of v1-bucket.bin, without the wrapped data key. */
 struct file_header golden_header(void);
+/** Derived from the data key; and the one that most tests of headers need. */
+struct file_keys golden_file_keys(void);
 struct header_key golden_header_key(void);
 struct name_keys *golden_name_keys(enum name_mode mode);
 

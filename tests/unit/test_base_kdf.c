@@ -137,6 +137,45 @@ static void hkdf_refuses_more_than_it_can_give(void **state)
 	free(out);
 }
 
+/* The known answers above hold each of them, one by one. */
+static void hkdf_of_many_is_each_of_them(void **state)
+{
+	static const size_t lens[] = {32, 0, 1, 33, 200};
+	enum { N = sizeof(lens) / sizeof(lens[0]) };
+	uint8_t key[48], salt[80], out[N][200], alone[200];
+	struct kdf_output outputs[N];
+	struct prng r;
+
+	(void)state;
+	prng_init(&r);
+	prng_fill(&r, key, sizeof(key));
+	prng_fill(&r, salt, sizeof(salt));
+	for (size_t salt_len = 0; salt_len <= sizeof(salt); salt_len += 16) {
+		memset(out, 0xee, sizeof(out));
+		for (size_t i = 0; i < N; i++)
+			outputs[i] = (struct kdf_output){{"label" + i, 5 - i}, out[i], lens[i]};
+		assert_int_equal(kdf_hkdf_many(key, sizeof(key), salt, salt_len, outputs, N), ERR_OK);
+		for (size_t i = 0; i < N; i++) {
+			memset(alone, 0xee, sizeof(alone));
+			assert_int_equal(
+				kdf_hkdf(key, sizeof(key), salt, salt_len, "label" + i, 5 - i, alone, lens[i]), ERR_OK);
+			assert_memory_equal(out[i], alone, sizeof(alone));
+		}
+	}
+}
+
+static void hkdf_of_many_gives_nothing_when_one_is_too_long(void **state)
+{
+	uint8_t small[32], before[32];
+	const struct kdf_output outputs[] = {{{"a", 1}, small, sizeof(small)}, {{"b", 1}, NULL, 255 * 32 + 1}};
+
+	(void)state;
+	memset(small, 0xee, sizeof(small));
+	memcpy(before, small, sizeof(before));
+	assert_int_equal(kdf_hkdf_many("k", 1, "s", 1, outputs, 2), ERR_LIMIT);
+	assert_memory_equal(small, before, sizeof(before));
+}
+
 static void scrypt_known_answer(void **state)
 {
 	const struct kdf_scrypt_params params = {16384, 8, 1};
@@ -180,6 +219,8 @@ int main(void)
 		cmocka_unit_test(hmac_agrees_with_openssl_and_parts_with_the_whole),
 		cmocka_unit_test(hkdf_known_answers),
 		cmocka_unit_test(hkdf_refuses_more_than_it_can_give),
+		cmocka_unit_test(hkdf_of_many_is_each_of_them),
+		cmocka_unit_test(hkdf_of_many_gives_nothing_when_one_is_too_long),
 		cmocka_unit_test(scrypt_known_answer),
 		cmocka_unit_test(scrypt_refuses_parameters_out_of_bounds),
 	};

@@ -64,7 +64,7 @@ static void check_wrapped_data_key(const struct file_header *h)
 static void check_content(const uint8_t *file, size_t len, size_t header_len, size_t size, int hole)
 {
 	struct chunk_cipher *c = chunk_cipher_new(aead_openssl());
-	struct chunk_key key;
+	const struct chunk_key key = golden_file_keys().chunk;
 	struct chunk_file f = {.key = &key, .file_id = golden_file_id, .holes = hole >= 0};
 	uint8_t plain[CHUNK_SIZE];
 	int whole;
@@ -72,7 +72,6 @@ static void check_content(const uint8_t *file, size_t len, size_t header_len, si
 	assert_int_equal(chunk_plain_size(len, header_len, &whole), size);
 	assert_int_equal(whole, 1);
 	assert_int_equal(chunk_lower_size(size, header_len), len);
-	assert_int_equal(chunk_key_derive(&golden_data_key, golden_file_id, &key), ERR_OK);
 	for (size_t i = 0; i * CHUNK_SIZE < size; i++) {
 		size_t n = size - i * CHUNK_SIZE < CHUNK_SIZE ? size - i * CHUNK_SIZE : CHUNK_SIZE;
 		uint64_t at = chunk_offset(i, header_len);

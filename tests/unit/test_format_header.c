@@ -252,30 +252,28 @@ static void every_truncation(void **state)
 
 static void other_keys(void **state)
 {
-	struct header_key key;
+	struct file_keys keys;
 	struct data_key other = golden_data_key;
 	uint8_t bytes[512], id[FILE_ID_SIZE];
 
 	(void)state;
 	make(bytes, sizeof(bytes), 184);
 	other.b[31] ^= 1;
-	assert_int_equal(file_header_key(&other, golden_file_id, &key), ERR_OK);
-	assert_int_equal(file_header_verify(bytes, sizeof(bytes), &key), ERR_TAMPERED);
+	assert_int_equal(file_header_keys(&other, golden_file_id, &keys), ERR_OK);
+	assert_int_equal(file_header_verify(bytes, sizeof(bytes), &keys.header), ERR_TAMPERED);
 	memcpy(id, golden_file_id, sizeof(id));
 	id[0] ^= 1;
-	assert_int_equal(file_header_key(&golden_data_key, id, &key), ERR_OK);
-	assert_int_equal(file_header_verify(bytes, sizeof(bytes), &key), ERR_TAMPERED);
+	assert_int_equal(file_header_keys(&golden_data_key, id, &keys), ERR_OK);
+	assert_int_equal(file_header_verify(bytes, sizeof(bytes), &keys.header), ERR_TAMPERED);
 }
 
 /* Header and chunk keys of one data key and file id have nothing in common. */
 static void keys_differ_by_label(void **state)
 {
-	struct header_key header = golden_header_key();
-	struct chunk_key chunks;
+	const struct file_keys keys = golden_file_keys();
 
 	(void)state;
-	assert_int_equal(chunk_key_derive(&golden_data_key, golden_file_id, &chunks), ERR_OK);
-	assert_memory_not_equal(header.b, chunks.b, KEY_SIZE);
+	assert_memory_not_equal(keys.header.b, keys.chunk.b, KEY_SIZE);
 }
 
 int main(void)
