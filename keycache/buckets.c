@@ -125,6 +125,7 @@ static enum err generate(struct bucket_cache *cache, struct plan *p, struct atte
 	epoch = cache->epoch;
 	cache_unlock(cache);
 	TRY(call_generate(cache, &context, attempt, ref->key->b, &ref->wrapped, &ref->live_until));
+	TRY(ref_prepare(ref));
 	record.wrapped = ref->wrapped;
 	record.created = cache->clock->wall(cache->clock);
 	TRY(save(cache, p, &record));

@@ -23,6 +23,14 @@ enum err entries_digest(const struct bucket_id *id, const struct kms_wrapped_key
 	return kdf_sha256(input, w.used, ret);
 }
 
+static int is_of(const struct entry *e, const struct bucket_id *id, const struct kms_wrapped_key *wrapped)
+{
+	const struct kms_wrapped_key *mine = &e->ref->wrapped;
+
+	return mine->blob_len == wrapped->blob_len && memcmp(mine->blob, wrapped->blob, mine->blob_len) == 0 &&
+	       memcmp(&e->ref->id, id, sizeof(*id)) == 0 && strcmp(mine->key_arn, wrapped->key_arn) == 0;
+}
+
 static struct entry *find(struct bucket_cache *cache, const uint8_t digest[SHA256_SIZE])
 {
 	struct entry *e;
@@ -45,6 +53,8 @@ static void remove_entry(struct bucket_cache *cache, struct entry *e)
 {
 	if (e->state == ENTRY_HELD)
 		drop_key(e);
+	if (cache->last == e)
+		cache->last = NULL;
 	HASH_DELETE(hh, cache->entries, e);
 	free(e);
 }
@@ -181,6 +191,7 @@ static enum err fetch(struct bucket_cache *cache, const struct bucket_id *id, co
 		return err_fail(ERR_NO_MEMORY, "no locked memory for a bucket key");
 	ref->wrapped = *wrapped;
 	TRY(call_decrypt(cache, &context, wrapped, attempt, ref->key->b, &ref->live_until));
+	TRY(ref_prepare(ref));
 	*ret = STEAL(ref);
 	return ERR_OK;
 }
@@ -217,6 +228,18 @@ static enum err fly(struct bucket_cache *cache, struct entry *e, const struct bu
 	return error;
 }
 
+/* Most files of a tree are under one bucket key: comparing it with the one before costs less than to hash it. */
+static struct bucket_ref *acquire_last(
+	struct bucket_cache *cache, const struct bucket_id *id, const struct kms_wrapped_key *wrapped)
+{
+	struct entry *e = cache->last;
+
+	if (!e || e->state != ENTRY_HELD || !is_of(e, id, wrapped) || drop_if_expired(cache, e))
+		return NULL;
+	e->used = ++cache->uses;
+	return bucket_ref_hold(e->ref);
+}
+
 /* Wait for the call that is under way; what it brought is ours, however late we wake. No *ret: ask again. */
 static enum err wait_for_flight(struct bucket_cache *cache, struct entry *e, struct bucket_ref **ret)
 {
@@ -248,6 +271,7 @@ static enum err acquire_locked(struct bucket_cache *cache, const uint8_t digest[
 		drop_if_expired(cache, e);
 		switch (e->state) {
 		case ENTRY_HELD:
+			cache->last = e;
 			ref = bucket_ref_hold(e->ref);
 			break;
 		case ENTRY_FETCHING:
@@ -273,8 +297,16 @@ enum err entries_acquire(struct bucket_cache *cache, const struct bucket_id *id,
 	struct attempt *attempt, struct bucket_ref **ret)
 {
 	uint8_t digest[SHA256_SIZE];
+	struct bucket_ref *ref;
 	enum err e;
 
+	cache_lock(cache);
+	ref = acquire_last(cache, id, wrapped);
+	cache_unlock(cache);
+	if (ref) {
+		*ret = ref;
+		return ERR_OK;
+	}
 	TRY(entries_digest(id, wrapped, digest));
 	cache_lock(cache);
 	e = acquire_locked(cache, digest, id, wrapped, attempt, ret);

@@ -33,12 +33,15 @@ struct bucket_ref {
 	_Atomic int revoked;
 	uint64_t live_until; /* monotonic */
 	struct bucket_id id;
-	struct bucket_key *key; /* secret memory */
+	struct bucket_key *key;    /* secret memory */
+	struct aead_key *prepared; /* the same, where the implementation is shared; otherwise NULL */
 	struct kms_wrapped_key wrapped;
 };
 
 /** With one reference and an unset key. NULL: memory. */
 struct bucket_ref *ref_new(struct bucket_cache *cache, const struct bucket_id *id);
+/** The key is set: make it ready for use. */
+enum err ref_prepare(struct bucket_ref *ref);
 void ref_release_auto(struct bucket_ref **ref);
 #define AUTO_REF __attribute__((cleanup(ref_release_auto)))
 
@@ -169,6 +172,7 @@ struct bucket_cache {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a flight came back */
 	struct entry *entries;
+	struct entry *last; /* of these, the one that was held last; or NULL */
 	struct bucket *buckets;
 	uint64_t uses;  /* turns: who was used last */
 	uint64_t epoch; /* raised by drop_all: what was asked for before it is not kept */

@@ -33,6 +33,18 @@ struct bucket_ref *ref_new(struct bucket_cache *cache, const struct bucket_id *i
 	return ref;
 }
 
+enum err ref_prepare(struct bucket_ref *ref)
+{
+	const struct aead_impl *aead = aead_best();
+
+	if (!aead->shared)
+		return ERR_OK;
+	ref->prepared = aead->key_new();
+	if (!ref->prepared)
+		return err_fail(ERR_NO_MEMORY, "no locked memory for a bucket key");
+	return aead->key_set(ref->prepared, ref->key->b);
+}
+
 struct bucket_ref *bucket_ref_hold(struct bucket_ref *ref)
 {
 	atomic_fetch_add_explicit(&ref->refs, 1, memory_order_relaxed);
@@ -49,6 +61,7 @@ void bucket_ref_release(struct bucket_ref *ref)
 	assert(before > 0);
 	if (before > 1)
 		return;
+	aead_best()->key_free(ref->prepared);
 	secret_free(ref->key);
 	atomic_fetch_sub(&ref->cache->alive, 1);
 	free(ref);
@@ -85,6 +98,26 @@ static void make_aad(const struct bucket_ref *ref, const uint8_t file_id[FILE_ID
 	writer_put(&w, file_id, FILE_ID_SIZE);
 }
 
+static enum err seal(const struct bucket_ref *ref, const uint8_t aad[AAD_SIZE], const struct data_key *key,
+	uint8_t out[WRAPPED_DATA_KEY_SIZE])
+{
+	if (!ref->prepared)
+		return aead_seal_once(
+			ref->key->b, out + OFF_NONCE, aad, AAD_SIZE, key->b, KEY_SIZE, out + OFF_KEY, out + OFF_TAG);
+	return aead_best()->seal(
+		ref->prepared, out + OFF_NONCE, aad, AAD_SIZE, key->b, KEY_SIZE, out + OFF_KEY, out + OFF_TAG);
+}
+
+static enum err open_(const struct bucket_ref *ref, const uint8_t aad[AAD_SIZE],
+	const uint8_t in[WRAPPED_DATA_KEY_SIZE], struct data_key *key)
+{
+	if (!ref->prepared)
+		return aead_open_once(
+			ref->key->b, in + OFF_NONCE, aad, AAD_SIZE, in + OFF_KEY, KEY_SIZE, in + OFF_TAG, key->b);
+	return aead_best()->open(
+		ref->prepared, in + OFF_NONCE, aad, AAD_SIZE, in + OFF_KEY, KEY_SIZE, in + OFF_TAG, key->b);
+}
+
 enum err bucket_ref_wrap(const struct bucket_ref *ref, const uint8_t file_id[FILE_ID_SIZE], const struct data_key *key,
 	uint8_t ret_wrapped[WRAPPED_DATA_KEY_SIZE])
 {
@@ -92,9 +125,8 @@ enum err bucket_ref_wrap(const struct bucket_ref *ref, const uint8_t file_id[FIL
 	uint8_t aad[AAD_SIZE];
 
 	make_aad(ref, file_id, aad);
-	random_nonce(wrapped + OFF_NONCE, AEAD_NONCE_SIZE);
-	TRY(aead_seal_once(ref->key->b, wrapped + OFF_NONCE, aad, sizeof(aad), key->b, KEY_SIZE, wrapped + OFF_KEY,
-		wrapped + OFF_TAG));
+	random_drawn(wrapped + OFF_NONCE, AEAD_NONCE_SIZE);
+	TRY(seal(ref, aad, key, wrapped));
 	memcpy(ret_wrapped, wrapped, sizeof(wrapped));
 	atomic_fetch_add_explicit(&ref->cache->wraps, 1, memory_order_relaxed);
 	return ERR_OK;
@@ -108,8 +140,7 @@ enum err bucket_ref_unwrap(const struct bucket_ref *ref, const uint8_t file_id[F
 	enum err e;
 
 	make_aad(ref, file_id, aad);
-	e = aead_open_once(ref->key->b, wrapped + OFF_NONCE, aad, sizeof(aad), wrapped + OFF_KEY, KEY_SIZE,
-		wrapped + OFF_TAG, key.b);
+	e = open_(ref, aad, wrapped, &key);
 	if (e == ERR_TAMPERED)
 		return err_fail(e, "the data key in the header was not wrapped by this bucket key for this file");
 	TRY(e);

@@ -29,6 +29,7 @@ struct slot {
 
 struct chunk_cipher {
 	const struct aead_impl *aead;
+	struct xaes_kdf *kdf;
 	unsigned last; /* slot used last: looked at first */
 	struct slot slots[SLOTS];
 };
@@ -62,12 +63,14 @@ struct chunk_cipher *chunk_cipher_new(const struct aead_impl *aead)
 	if (!c)
 		return NULL;
 	c->aead = aead;
-	for (unsigned i = 0; i < SLOTS; i++) {
+	c->kdf = xaes_kdf_new();
+	for (unsigned i = 0; i < SLOTS; i++)
 		c->slots[i].prepared = aead->key_new();
-		if (!c->slots[i].prepared) {
-			chunk_cipher_free(c);
-			return NULL;
-		}
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (c->kdf && c->slots[i].prepared)
+			continue;
+		chunk_cipher_free(c);
+		return NULL;
 	}
 	return c;
 }
@@ -78,6 +81,7 @@ void chunk_cipher_free(struct chunk_cipher *c)
 		return;
 	for (unsigned i = 0; i < SLOTS; i++)
 		c->aead->key_free(c->slots[i].prepared);
+	xaes_kdf_free(c->kdf);
 	secret_free(c);
 }
 
@@ -102,14 +106,14 @@ static int slot_matches(const struct slot *s, const uint8_t *key, const uint8_t 
 	return memcmp(s->prefix, prefix, XAES_PREFIX_SIZE) == 0 && memcmp(s->key, key, KEY_SIZE) == 0 && s->loaded;
 }
 
-static enum err slot_load(const struct aead_impl *aead, struct slot *s, const uint8_t key[KEY_SIZE],
+static enum err slot_load(const struct chunk_cipher *c, struct slot *s, const uint8_t key[KEY_SIZE],
 	const uint8_t prefix[XAES_PREFIX_SIZE])
 {
 	struct chunk_key derived AUTO_WIPE;
 
 	s->loaded = 0;
-	TRY(xaes_derive(key, prefix, derived.b));
-	TRY(aead->key_set(s->prepared, derived.b));
+	TRY(xaes_kdf_derive(c->kdf, key, prefix, derived.b));
+	TRY(c->aead->key_set(s->prepared, derived.b));
 	memcpy(s->key, key, KEY_SIZE);
 	memcpy(s->prefix, prefix, XAES_PREFIX_SIZE);
 	s->loaded = 1;
@@ -125,7 +129,7 @@ static enum err load_key(struct chunk_cipher *c, const uint8_t *key, const uint8
 		;
 	if (i == SLOTS) {
 		i = (c->last + 1) % SLOTS;
-		TRY(slot_load(c->aead, &c->slots[i], key, prefix));
+		TRY(slot_load(c, &c->slots[i], key, prefix));
 	}
 	c->last = i;
 	*ret = c->slots[i].prepared;
@@ -154,7 +158,7 @@ static inline void make_aad(const struct chunk_file *f, uint64_t index, uint8_t 
 
 static void draw_prefix(struct chunk_nonce *n)
 {
-	random_nonce(n->prefix, sizeof(n->prefix));
+	random_drawn(n->prefix, sizeof(n->prefix));
 	n->left = SEALS_PER_PREFIX;
 }
 
@@ -185,7 +189,7 @@ enum err chunk_seal(struct chunk_cipher *c, const struct chunk_file *f, struct c
 	nonce->left--;
 	TRY(prepared_key(c, f, nonce->prefix, &key));
 	memcpy(stored + OFF_PREFIX, nonce->prefix, XAES_PREFIX_SIZE);
-	random_nonce(stored + OFF_REST, AEAD_NONCE_SIZE);
+	random_drawn(stored + OFF_REST, AEAD_NONCE_SIZE);
 	make_aad(f, index, aad);
 	return c->aead->seal(key, stored + OFF_REST, aad, sizeof(aad), in, len, body, body + len);
 }

@@ -154,9 +154,9 @@ enum err file_keys_make(struct vault_file *f)
 	memset(h, 0, sizeof(*h));
 	h->suite = SUITE_XAES_256_GCM;
 	memcpy(h->volume_id, f->v->desc.volume_id, VOLUME_ID_SIZE);
-	random_nonce(h->file_id, sizeof(h->file_id));
+	random_drawn(h->file_id, sizeof(h->file_id));
 	if (atomic_load(&f->v->bucket_keys)) {
-		random_bytes(key.b, sizeof(key.b));
+		random_drawn(key.b, sizeof(key.b));
 		TRY(header_wrap_in_bucket(f->v, h, &key, &ref));
 	} else {
 		TRY(generate(f->v, h, &key, &live_until));

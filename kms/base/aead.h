@@ -8,7 +8,7 @@
  * hold them against each other.
  *
  * A prepared key (`struct aead_key`) is the expensive part: expanded round keys and powers of H. It belongs to one thread at a
- * time, and can be re-keyed in place. ipsec-mb's lives in memory from secret_alloc(); OpenSSL's own context is on its heap,
+ * time unless the implementation is `shared`, and can be re-keyed in place. ipsec-mb's lives in memory from secret_alloc(); OpenSSL's own context is on its heap,
  * wiped when freed but not locked.
  */
 
@@ -22,6 +22,7 @@ struct aead_key; /* prepared; opaque, its layout is the implementation's */
 
 struct aead_impl {
 	const char *name; /* "openssl", "ipsec-mb" */
+	int shared; /* a prepared key is all in locked memory, and many threads may seal and open under it at once */
 
 	/* Prepared key in secret memory, without a key yet. NULL when memory is out. */
 	struct aead_key *(*key_new)(void);

@@ -97,7 +97,7 @@ static enum err open_(struct aead_key *k, const uint8_t nonce[AEAD_NONCE_SIZE], 
 
 const struct aead_impl *aead_ipsec_mb(void)
 {
-	static const struct aead_impl impl = {"ipsec-mb", key_new, key_free, key_set, seal, open_};
+	static const struct aead_impl impl = {"ipsec-mb", 1, key_new, key_free, key_set, seal, open_};
 
 	pthread_once(&once, set_up);
 	return mgr ? &impl : NULL;

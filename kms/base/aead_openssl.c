@@ -94,7 +94,7 @@ static enum err open_(struct aead_key *k, const uint8_t nonce[AEAD_NONCE_SIZE], 
 
 const struct aead_impl *aead_openssl(void)
 {
-	static const struct aead_impl impl = {"openssl", key_new, key_free, key_set, seal, open_};
+	static const struct aead_impl impl = {"openssl", 0, key_new, key_free, key_set, seal, open_};
 
 	return &impl;
 }

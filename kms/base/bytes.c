@@ -77,12 +77,9 @@ enum err reader_zeros(struct reader *r, size_t len)
 {
 	struct reader ahead = *r;
 	const uint8_t *p;
-	uint8_t any = 0;
 
 	TRY(reader_take(&ahead, len, &p));
-	for (size_t i = 0; i < len; i++)
-		any |= p[i];
-	if (any)
+	if (len && (p[0] || memcmp(p, p + 1, len - 1) != 0))
 		return err_fail(ERR_FORMAT, "padding is not zero");
 	*r = ahead;
 	return ERR_OK;

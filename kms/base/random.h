@@ -19,9 +19,9 @@ void random_uuid_text(char ret[UUID_TEXT + 1]);
 uint64_t random_below(uint64_t bound);
 
 /**
- * Nonces in bulk: hands out bytes of a 3072-byte draw that belongs to the calling thread; each byte is handed out once
- * and wiped. Not shared across fork(): a child draws anew.
+ * The same for many small nonces, ids and keys: hands out bytes of a draw of 2 KiB that belongs to the calling thread and lies in
+ * secret memory; each byte is handed out once and wiped. Not shared across fork(): a child draws anew.
  */
-void random_nonce(void *out, size_t len);
+void random_drawn(void *out, size_t len);
 
 #endif

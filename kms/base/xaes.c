@@ -4,6 +4,7 @@
 #include "kms/base/random.h"
 #include "kms/base/secret.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 16 };
@@ -17,8 +18,7 @@ static int derive(
 {
 	int n;
 
-	if (EVP_EncryptInit_ex2(ctx, ossl_aes256_ecb(), key, NULL, NULL) != 1 ||
-		EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 || EVP_EncryptUpdate(ctx, l, &n, l, BLOCK) != 1)
+	if (EVP_EncryptInit_ex2(ctx, NULL, key, NULL, NULL) != 1 || EVP_EncryptUpdate(ctx, l, &n, l, BLOCK) != 1)
 		return 0;
 	ossl_cmac_double(l);
 	for (uint8_t i = 0; i < 2; i++) {
@@ -32,13 +32,40 @@ static int derive(
 	return EVP_EncryptUpdate(ctx, m, &n, m, 2 * BLOCK) == 1;
 }
 
-enum err xaes_derive(
-	const uint8_t key[XAES_KEY_SIZE], const uint8_t prefix[XAES_PREFIX_SIZE], uint8_t ret_key[AEAD_KEY_SIZE])
+/* OpenSSL's context, which is not in locked memory: between two derivations it holds a key of zeros. */
+struct xaes_kdf {
+	EVP_CIPHER_CTX *ctx;
+};
+
+static const uint8_t no_key[XAES_KEY_SIZE];
+
+struct xaes_kdf *xaes_kdf_new(void)
 {
-	EVP_CIPHER_CTX *ctx AUTO_CIPHER = EVP_CIPHER_CTX_new();
+	struct xaes_kdf *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->ctx = EVP_CIPHER_CTX_new();
+	if (k->ctx && EVP_EncryptInit_ex2(k->ctx, ossl_aes256_ecb(), no_key, NULL, NULL) == 1 &&
+		EVP_CIPHER_CTX_set_padding(k->ctx, 0) == 1)
+		return k;
+	xaes_kdf_free(k);
+	return NULL;
+}
+
+void xaes_kdf_free(struct xaes_kdf *k)
+{
+	if (k)
+		EVP_CIPHER_CTX_free(k->ctx);
+	free(k);
+}
+
+enum err xaes_kdf_derive(struct xaes_kdf *k, const uint8_t key[XAES_KEY_SIZE], const uint8_t prefix[XAES_PREFIX_SIZE],
+	uint8_t ret_key[AEAD_KEY_SIZE])
+{
 	uint8_t l[BLOCK] = {0};
 	uint8_t m[2 * BLOCK];
-	int ok = ctx && derive(ctx, key, prefix, l, m);
+	int ok = derive(k->ctx, key, prefix, l, m) && EVP_EncryptInit_ex2(k->ctx, NULL, no_key, NULL, NULL) == 1;
 
 	if (ok)
 		memcpy(ret_key, m, sizeof(m));
@@ -48,6 +75,16 @@ enum err xaes_derive(
 }
 _Static_assert(2 * BLOCK == AEAD_KEY_SIZE, "two blocks make a key");
 
+enum err xaes_derive(
+	const uint8_t key[XAES_KEY_SIZE], const uint8_t prefix[XAES_PREFIX_SIZE], uint8_t ret_key[AEAD_KEY_SIZE])
+{
+	struct xaes_kdf *k = xaes_kdf_new();
+	enum err e = k ? xaes_kdf_derive(k, key, prefix, ret_key) : err_fail(ERR_CRYPTO, "OpenSSL refuses AES-256");
+
+	xaes_kdf_free(k);
+	return e;
+}
+
 enum err xaes_seal(
 	const uint8_t key[XAES_KEY_SIZE], const void *aad, size_t aad_len, const void *in, size_t len, void *out)
 {
@@ -55,7 +92,7 @@ enum err xaes_seal(
 	uint8_t *nonce = out;
 	uint8_t *body = nonce + XAES_NONCE_SIZE;
 
-	random_nonce(nonce, XAES_NONCE_SIZE);
+	random_drawn(nonce, XAES_NONCE_SIZE);
 	TRY(xaes_derive(key, nonce, derived.b));
 	return aead_seal_once(derived.b, nonce + XAES_PREFIX_SIZE, aad, aad_len, in, len, body, body + len);
 }

@@ -19,6 +19,13 @@ enum { XAES_KEY_SIZE = 32, XAES_NONCE_SIZE = 24, XAES_PREFIX_SIZE = 12, XAES_OVE
 enum err xaes_derive(
 	const uint8_t key[XAES_KEY_SIZE], const uint8_t prefix[XAES_PREFIX_SIZE], uint8_t ret_key[AEAD_KEY_SIZE]);
 
+/** The same for who derives many: the set-up, without a key. Belongs to one thread at a time. NULL: memory, or no AES-256. */
+struct xaes_kdf;
+struct xaes_kdf *xaes_kdf_new(void);
+void xaes_kdf_free(struct xaes_kdf *k);
+enum err xaes_kdf_derive(struct xaes_kdf *k, const uint8_t key[XAES_KEY_SIZE], const uint8_t prefix[XAES_PREFIX_SIZE],
+	uint8_t ret_key[AEAD_KEY_SIZE]);
+
 /** One-shot with a random nonce: @out receives nonce ‖ ciphertext ‖ tag, @len + XAES_OVERHEAD bytes. @out must not overlap @in. */
 enum err xaes_seal(
 	const uint8_t key[XAES_KEY_SIZE], const void *aad, size_t aad_len, const void *in, size_t len, void *out);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -69,17 +71,17 @@ static void nonces_never_repeat(void **state)
 	(void)state;
 	assert_non_null(nonces);
 	for (unsigned i = 0; i < COUNT; i++)
-		random_nonce(nonces[i], 12);
+		random_drawn(nonces[i], 12);
 	qsort(nonces, COUNT, 12, compare_nonces);
 	for (unsigned i = 1; i < COUNT; i++)
 		assert_memory_not_equal(nonces[i - 1], nonces[i], 12);
-	random_nonce(big, sizeof(big));
+	random_drawn(big, sizeof(big));
 	free(nonces);
 }
 
 static int draw_in_child(void *shared)
 {
-	random_nonce(shared, 24);
+	random_drawn(shared, 24);
 	return 0;
 }
 
@@ -89,10 +91,33 @@ static void forked_child_draws_other_nonces(void **state)
 	uint8_t mine[24], first[4];
 
 	(void)state;
-	random_nonce(first, sizeof(first));
+	random_drawn(first, sizeof(first));
 	assert_int_equal(child_run(draw_in_child, shared), 0);
-	random_nonce(mine, sizeof(mine));
+	random_drawn(mine, sizeof(mine));
 	assert_memory_not_equal(mine, shared, sizeof(mine));
+	munmap(shared, 4096);
+}
+
+/* _Fork() calls no handlers, as clone() does not. */
+static void child_without_handlers_draws_other_nonces(void **state)
+{
+	uint8_t *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t mine[24], first[4], zero[24] = {0};
+	int status;
+
+	(void)state;
+	random_drawn(first, sizeof(first));
+	pid_t pid = _Fork();
+	if (pid == 0) {
+		random_drawn(shared, sizeof(mine));
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	random_drawn(mine, sizeof(mine));
+	assert_memory_not_equal(mine, shared, sizeof(mine));
+	assert_memory_not_equal(zero, shared, sizeof(zero));
 	munmap(shared, 4096);
 }
 
@@ -212,6 +237,7 @@ int main(void)
 		cmocka_unit_test(random_below_reaches_every_value_and_no_more),
 		cmocka_unit_test(nonces_never_repeat),
 		cmocka_unit_test(forked_child_draws_other_nonces),
+		cmocka_unit_test(child_without_handlers_draws_other_nonces),
 		cmocka_unit_test(system_clock_goes_forward),
 		cmocka_unit_test(fake_clock_moves_when_told),
 		cmocka_unit_test(times_are_written_in_utc),

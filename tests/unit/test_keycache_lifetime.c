@@ -98,6 +98,64 @@ static void context_names_volume_and_bucket(void **state)
 	cache_fixture_teardown(&x);
 }
 
+static struct bucket_ref *unwrap_again(struct cache_fixture *x, const struct kms_wrapped_key *wrapped)
+{
+	struct bucket_ref *ref = NULL;
+
+	assert_int_equal(bucket_cache_acquire_for_unwrap(x->cache, &cache_fixture_vault, wrapped, &ref), ERR_OK);
+	return ref;
+}
+
+/* The key that was used last is found by comparing: with all that makes it that key. */
+static void last_used_is_nobody_elses(void **state)
+{
+	const struct bucket_id other = {{0xb0, 1}};
+	struct cache_fixture x;
+	struct bucket_ref *ref = NULL, *same;
+	struct kms_wrapped_key wrapped, changed;
+
+	(void)state;
+	cache_fixture_setup(&x);
+	ref = cache_fixture_wrap(&x);
+	wrapped = *bucket_ref_wrapped(ref);
+	bucket_ref_release(unwrap_again(&x, &wrapped));
+	same = unwrap_again(&x, &wrapped);
+	assert_ptr_equal(same, ref);
+	bucket_ref_release(same);
+	assert_int_equal(fake_kms_calls(x.kms, NULL), 1);
+
+	same = NULL;
+	assert_int_equal(bucket_cache_acquire_for_unwrap(x.cache, &other, &wrapped, &same), ERR_KMS_INVALID_CIPHERTEXT);
+	changed = wrapped;
+	changed.blob[changed.blob_len - 1] ^= 1;
+	assert_int_equal(bucket_cache_acquire_for_unwrap(x.cache, &cache_fixture_vault, &changed, &same),
+		ERR_KMS_INVALID_CIPHERTEXT);
+	changed = wrapped;
+	changed.blob_len--;
+	assert_int_equal(bucket_cache_acquire_for_unwrap(x.cache, &cache_fixture_vault, &changed, &same),
+		ERR_KMS_INVALID_CIPHERTEXT);
+	changed = wrapped;
+	changed.key_arn[strlen(changed.key_arn) - 1] ^= 1;
+	assert_int_not_equal(bucket_cache_acquire_for_unwrap(x.cache, &cache_fixture_vault, &changed, &same), ERR_OK);
+	assert_null(same);
+	assert_int_equal(fake_kms_calls(x.kms, NULL), 5);
+
+	/* Nor does it outlive its time. */
+	bucket_ref_release(unwrap_again(&x, &wrapped));
+	clock_fake_advance(&x.clock, 300 * CLOCK_SECOND);
+	same = unwrap_again(&x, &wrapped);
+	assert_ptr_not_equal(same, ref);
+	assert_true(bucket_ref_live(same));
+	assert_int_equal(fake_kms_calls(x.kms, NULL), 6);
+	bucket_ref_release(same);
+	bucket_cache_drop_all(x.cache);
+	assert_int_equal(fake_kms_calls(x.kms, NULL), 6);
+	bucket_ref_release(unwrap_again(&x, &wrapped));
+	assert_int_equal(fake_kms_calls(x.kms, NULL), 7);
+	bucket_ref_release(ref);
+	cache_fixture_teardown(&x);
+}
+
 static void busy_key_expires(void **state)
 {
 	struct cache_fixture x;
@@ -376,6 +434,7 @@ int main(void)
 		cmocka_unit_test(one_call_for_many_files),
 		cmocka_unit_test(wrapped_keys_are_bound),
 		cmocka_unit_test(context_names_volume_and_bucket),
+		cmocka_unit_test(last_used_is_nobody_elses),
 		cmocka_unit_test(busy_key_expires),
 		cmocka_unit_test(time_counts_from_the_question),
 		cmocka_unit_test(lifetime_by_time),
