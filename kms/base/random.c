@@ -44,7 +44,7 @@ void random_bytes(void *out, size_t len)
 
 void random_uuid(uint8_t ret_id[UUID_SIZE])
 {
-	random_nonce(ret_id, UUID_SIZE);
+	random_drawn(ret_id, UUID_SIZE);
 	ret_id[6] = (uint8_t)((ret_id[6] & 0x0f) | 0x40);
 	ret_id[8] = (uint8_t)((ret_id[8] & 0x3f) | 0x80);
 }
