@@ -47,6 +47,12 @@ enum err file_header_keys(const struct data_key *key, const uint8_t file_id[FILE
 	return kdf_hkdf_many(key->b, sizeof(key->b), file_id, FILE_ID_SIZE, outputs, 2);
 }
 
+enum err file_header_key(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct header_key *ret)
+{
+	return kdf_hkdf(key->b, sizeof(key->b), file_id, FILE_ID_SIZE, LABEL_HEADER, strlen(LABEL_HEADER), ret->b,
+		sizeof(ret->b));
+}
+
 static int length_is_possible(size_t length)
 {
 	return length >= FILE_HEADER_UNIT && length <= FILE_HEADER_MAX && length % FILE_HEADER_UNIT == 0;

@@ -50,6 +50,8 @@ struct file_keys {
 	struct header_key header;
 };
 enum err file_header_keys(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct file_keys *ret);
+/** The header's alone. */
+enum err file_header_key(const struct data_key *key, const uint8_t file_id[FILE_ID_SIZE], struct header_key *ret);
 
 /** Smallest header length (a multiple of 512) that holds such an ARN and blob; ERR_LIMIT beyond FILE_HEADER_MAX. */
 enum err file_header_length_for(size_t arn_len, size_t blob_len, size_t *ret_len);

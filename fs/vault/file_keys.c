@@ -50,7 +50,8 @@ static enum err take_keys(struct vault_file *f, const struct data_key *key, cons
 	struct bucket_ref *ref, uint64_t live_until)
 {
 	struct file_keys *keys AUTO_SECRET = secret_alloc(sizeof(*keys));
-	enum err e = keys ? file_header_keys(key, file_id, keys) : err_fail(ERR_NO_MEMORY, "no locked memory for a file's keys");
+	enum err e = keys ? file_header_keys(key, file_id, keys)
+			  : err_fail(ERR_NO_MEMORY, "no locked memory for a file's keys");
 
 	if (e != ERR_OK) {
 		bucket_ref_release(ref);

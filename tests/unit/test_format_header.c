@@ -271,9 +271,12 @@ static void other_keys(void **state)
 static void keys_differ_by_label(void **state)
 {
 	const struct file_keys keys = golden_file_keys();
+	struct header_key alone;
 
 	(void)state;
 	assert_memory_not_equal(keys.header.b, keys.chunk.b, KEY_SIZE);
+	assert_int_equal(file_header_key(&golden_data_key, golden_file_id, &alone), ERR_OK);
+	assert_memory_equal(keys.header.b, alone.b, KEY_SIZE);
 }
 
 int main(void)
