@@ -140,6 +140,7 @@ static void hkdf_refuses_more_than_it_can_give(void **state)
 /* The known answers above hold each of them, one by one. */
 static void hkdf_of_many_is_each_of_them(void **state)
 {
+	static const char label[] = "label";
 	static const size_t lens[] = {32, 0, 1, 33, 200};
 	enum { N = sizeof(lens) / sizeof(lens[0]) };
 	uint8_t key[48], salt[80], out[N][200], alone[200];
@@ -153,12 +154,12 @@ static void hkdf_of_many_is_each_of_them(void **state)
 	for (size_t salt_len = 0; salt_len <= sizeof(salt); salt_len += 16) {
 		memset(out, 0xee, sizeof(out));
 		for (size_t i = 0; i < N; i++)
-			outputs[i] = (struct kdf_output){{"label" + i, 5 - i}, out[i], lens[i]};
+			outputs[i] = (struct kdf_output){{&label[i], 5 - i}, out[i], lens[i]};
 		assert_int_equal(kdf_hkdf_many(key, sizeof(key), salt, salt_len, outputs, N), ERR_OK);
 		for (size_t i = 0; i < N; i++) {
 			memset(alone, 0xee, sizeof(alone));
 			assert_int_equal(
-				kdf_hkdf(key, sizeof(key), salt, salt_len, "label" + i, 5 - i, alone, lens[i]), ERR_OK);
+				kdf_hkdf(key, sizeof(key), salt, salt_len, &label[i], 5 - i, alone, lens[i]), ERR_OK);
 			assert_memory_equal(out[i], alone, sizeof(alone));
 		}
 	}
