@@ -3,6 +3,7 @@
 #include "fs/vault/vault_internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,26 @@ struct vault_list {
 	struct dirents entries;
 };
 
+/*
+ * A descriptor with a position of its own. Not as "." in the directory: that takes the right to search it. Who opened the directory above
+ * may read it even when its mode has changed since.
+ */
+static int open_again(const struct vault_dir *d)
+{
+	const struct lower *l = d->v->lower;
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	char path[FD_PATH_SIZE];
+	mode_t mode;
+
+	fd_path(d->fd, path);
+	int fd = l->openat(l, AT_FDCWD, path, flags, 0);
+	if (fd >= 0 || errno != EACCES || !access_widen(d->v, d->fd, "", S_IRUSR, &mode))
+		return fd;
+	fd = l->openat(l, AT_FDCWD, path, flags, 0);
+	access_restore(d->v, d->fd, "", mode);
+	return fd;
+}
+
 enum err vault_list_open(struct vault_dir *d, struct vault_list **ret)
 {
 	struct vault_list *list = malloc(sizeof(*list));
@@ -22,7 +43,7 @@ enum err vault_list_open(struct vault_dir *d, struct vault_list **ret)
 
 	if (!list)
 		return err_fail(ERR_NO_MEMORY, "no memory for a directory listing");
-	fd = d->v->lower->openat(d->v->lower, d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	fd = open_again(d);
 	if (fd < 0) {
 		free(list);
 		return fail_errno("opening a directory to list it");

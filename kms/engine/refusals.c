@@ -93,7 +93,7 @@ enum err refusals_flush(struct engine *engine)
 
 	pthread_mutex_lock(&r->lock);
 	c = r->counted;
-	memset(&r->counted, 0, sizeof(r->counted));
+	r->counted = (struct counted){0};
 	pthread_mutex_unlock(&r->lock);
 	return c.total ? audit_refusals_event(engine, c.total, c.from, c.to, errors_of(&c)) : ERR_OK;
 }

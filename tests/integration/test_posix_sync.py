@@ -123,6 +123,8 @@ def test_durable_before_the_call_returns(folder, trace, how):
         os.close(fd)
     assert any(c.startswith("pwrite") for c in calls), calls
     assert calls[-1] in ("fsync", "fdatasync"), calls
+    if how.endswith("asynchronous"):
+        assert sum(c in ("fsync", "fdatasync") for c in calls) == 1, "with the write, and not once more"
 
 
 def test_no_sync_that_nobody_asked_for(folder, trace):
