@@ -21,7 +21,7 @@ VERSION := 0.1.0
 PACKAGES := build-essential pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev libinih-dev libcurl4-openssl-dev libmicrohttpd-dev \
             libjansson-dev uthash-dev
 FAST_PACKAGES := libipsec-mb-dev
-TEST_PACKAGES := libcmocka-dev python3-pytest python3-pytest-xdist python3-boto3 python3-cryptography awscli sqlite3 git rsync attr acl tar btrfs-progs fio dbench stress-ng postgresql strace
+TEST_PACKAGES := libcmocka-dev python3-pytest python3-pytest-xdist python3-boto3 python3-cryptography awscli sqlite3 git rsync attr acl tar btrfs-progs fio dbench stress-ng postgresql strace chromium python3-prometheus-client
 # Wanted as commands: nodesource's nodejs brings an npm of its own, and Debian's package cannot stand beside it.
 TEST_TOOLS := node=nodejs npm=npm
 SOAK_PACKAGES := dpkg-dev

@@ -193,7 +193,20 @@ static void describe(const struct bucket_cache *cache, const struct entry *e, st
 		return;
 	out->wrapping = 1;
 	out->wrapped_files = b->used;
-	out->lifetime_left = time_left(b->record.created + cache->lifetime, cache->clock->wall(cache->clock));
+	uint64_t wall = cache->clock->wall(cache->clock);
+
+	out->age = time_left(wall, b->record.created);
+	out->lifetime_left = time_left(b->record.created + cache->lifetime, wall);
+}
+
+void bucket_cache_kms_stats(const struct bucket_cache *cache, struct kms_stats *ret)
+{
+	struct kms *kms;
+
+	cache_lock(cache);
+	kms = cache->target.kms;
+	cache_unlock(cache);
+	kms_stats(kms, ret);
 }
 
 size_t bucket_cache_entries(const struct bucket_cache *cache, struct bucket_cache_entry *out, size_t max)

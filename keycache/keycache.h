@@ -153,9 +153,12 @@ struct bucket_cache_entry {
 	struct bucket_id id;
 	char key_arn[KMS_ARN_MAX + 1];
 	int wrapping;                            /* the one that wraps new data keys */
-	uint64_t wrapped_files;                  /* of a wrapping one */
+	uint64_t wrapped_files, age;             /* of a wrapping one; ns since it was made */
 	uint64_t cache_time_left, lifetime_left; /* ns */
 };
+/** What the client below has seen. */
+void bucket_cache_kms_stats(const struct bucket_cache *cache, struct kms_stats *ret);
+
 /** Copy up to @max entries out; returns how many there are. For `signetfs stats`. */
 size_t bucket_cache_entries(const struct bucket_cache *cache, struct bucket_cache_entry *out, size_t max);
 

@@ -10,6 +10,13 @@ enum err kms_call(struct kms *kms, const char *operation, const json_t *request,
 	return kms->ops->call(kms, operation, request, ret_response);
 }
 
+void kms_stats(struct kms *kms, struct kms_stats *ret)
+{
+	*ret = (struct kms_stats){0};
+	if (kms->ops->stats)
+		kms->ops->stats(kms, ret);
+}
+
 void kms_close(struct kms *kms)
 {
 	if (kms)

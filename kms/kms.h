@@ -16,10 +16,21 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "kms/base/err.h"
+#include "kms/base/latency.h"
 #include "kms/base/secret.h"
 #include "kms/base/wrapped_key.h"
 
 struct kms;
+
+/** What a client has seen since it was made. */
+struct kms_stats {
+	uint64_t attempts;              /* requests sent, those that were tried again included */
+	uint64_t throttled;             /* answered "too many requests" */
+	uint64_t failed;                /* no answer, or one that says that the service is in trouble */
+	uint64_t retries;               /* attempts that followed either */
+	uint64_t given_up;              /* calls that ended without an answer */
+	struct latency_summary latency; /* of calls, pauses between attempts included */
+};
 
 struct kms_ops {
 	/*
@@ -30,6 +41,7 @@ struct kms_ops {
 	 */
 	enum err (*call)(struct kms *kms, const char *operation, const json_t *request, json_t **ret_response);
 	void (*close)(struct kms *kms);
+	void (*stats)(struct kms *kms, struct kms_stats *ret); /* NULL: does not count */
 };
 
 struct kms {
@@ -37,7 +49,8 @@ struct kms {
 };
 
 enum err kms_call(struct kms *kms, const char *operation, const json_t *request, json_t **ret_response);
-void kms_close(struct kms *kms); /* NULL is fine */
+void kms_close(struct kms *kms);                        /* NULL is fine */
+void kms_stats(struct kms *kms, struct kms_stats *ret); /* zeros from a client that does not count */
 
 /* ---- Typed forms of what a file system needs ---- */
 

@@ -65,6 +65,7 @@ enum cli_option_type {
 	CLI_WORDS,   /* struct cli_texts *: one or more words, up to the next option */
 	CLI_NUMBER,  /* uint64_t *: decimal */
 	CLI_SECONDS, /* uint64_t *: "300", "300s", "5m", "2h", "7d" */
+	CLI_EVERY,   /* uint64_t *: as CLI_SECONDS, but the value may be left out: 1 */
 	CLI_CHOICE,  /* int *: index of the word in @argument ("on|off") */
 };
 

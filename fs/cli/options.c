@@ -101,6 +101,7 @@ static enum err set_option(const struct cli_option *o, const char *value)
 	case CLI_NUMBER:
 		return cli_parse_number(value, o->target);
 	case CLI_SECONDS:
+	case CLI_EVERY:
 		return cli_parse_seconds(value, o->target);
 	case CLI_CHOICE:
 		return set_choice(o, value);
@@ -176,6 +177,13 @@ struct parse {
 	char command[64];
 };
 
+static int next_is_seconds(const struct parse *p)
+{
+	uint64_t seconds;
+
+	return p->next + 1 < p->argc && cli_parse_seconds(p->argv[p->next + 1], &seconds) == ERR_OK;
+}
+
 /* @attached: the value in the same word, or NULL. */
 static int apply(struct parse *p, const struct cli_option *o, const char *shown, const char *attached)
 {
@@ -183,7 +191,9 @@ static int apply(struct parse *p, const struct cli_option *o, const char *shown,
 
 	if (o->type == CLI_FLAG && attached)
 		return cli_wrong_usage(p->command, "option %s takes no value", shown);
-	if (o->type != CLI_FLAG && !attached) {
+	if (o->type == CLI_EVERY && !attached && !next_is_seconds(p)) {
+		value = "1";
+	} else if (o->type != CLI_FLAG && !attached) {
 		if (p->next + 1 >= p->argc)
 			return cli_wrong_usage(p->command, "option %s needs a value: %s", shown, o->argument);
 		value = p->argv[++p->next];

@@ -35,6 +35,7 @@ struct worker {
 	char *request, *reply;
 	int kills_privileges, creates_unnamed;
 	_Atomic uint64_t requests[CHANNEL_OPCODES]; /* served, by opcode; written by this worker only */
+	struct latency *latency;                    /* the same */
 	_Atomic uint64_t own;                       /* those of them that this process made itself */
 	uint64_t init_unique;                       /* of an INIT request that awaits its reply; else 0 */
 	uint32_t init_flags;                        /* what the kernel offered in it */
@@ -191,12 +192,16 @@ static void serve(struct worker *w, size_t len)
 {
 	struct channel *c = w->channel;
 	struct fuse_buf buf = {.mem = w->request, .size = len};
+	const struct fuse_in_header *in = (const void *)w->request;
+	unsigned op = in->opcode < CHANNEL_OPCODES ? in->opcode : 0;
+	uint64_t start = latency_now();
 
 	leadership_begin(&c->leadership, &w->place);
 	if (moves_much(w, len))
 		leadership_pass(&c->leadership, &w->place);
 	look_at_request(w, &buf.size);
 	fuse_session_process_buf(c->config.session, &buf);
+	latency_note_own(&w->latency[op], latency_now() - start);
 	leadership_finish(&c->leadership, &w->place);
 }
 
@@ -260,7 +265,8 @@ static enum err init_worker(struct channel *c, struct worker *w)
 	device_open(&w->device, fuse_session_fd(c->config.session));
 	w->request = map_buffer(REQUEST_SIZE);
 	w->reply = map_buffer(CHANNEL_MAX_IO);
-	return w->request && w->reply ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
+	w->latency = calloc(CHANNEL_OPCODES, sizeof *w->latency);
+	return w->request && w->reply && w->latency ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
 }
 
 enum err channel_new(const struct channel_config *config, struct channel **ret)
@@ -311,6 +317,16 @@ void channel_requests(const struct channel *c, uint64_t ret[CHANNEL_OPCODES])
 	for (unsigned i = 0; i < c->threads; i++)
 		for (unsigned op = 0; op < CHANNEL_OPCODES; op++)
 			ret[op] += c->workers[i].requests[op];
+}
+
+void channel_latency(const struct channel *c, unsigned opcode, struct latency_summary *ret)
+{
+	struct latency sum = {0};
+
+	for (unsigned i = 0; i < c->threads; i++)
+		if (c->workers[i].latency)
+			latency_add(&sum, &c->workers[i].latency[opcode]);
+	latency_summarize(&sum, ret);
 }
 
 uint64_t channel_uses(const struct channel *c)
@@ -390,6 +406,7 @@ void channel_free(struct channel *c)
 			munmap(w->request, REQUEST_SIZE);
 		if (w->reply)
 			munmap(w->reply, CHANNEL_MAX_IO);
+		free(w->latency);
 		if (w->channel)
 			device_close(&w->device);
 	}

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "kms/base/err.h"
+#include "kms/base/latency.h"
 #include "kms/base/report.h"
 
 struct channel;
@@ -43,6 +44,8 @@ void channel_free(struct channel *c);
 /** Requests served so far, by the protocol's opcode. */
 enum { CHANNEL_OPCODES = 64 };
 void channel_requests(const struct channel *c, uint64_t ret[CHANNEL_OPCODES]);
+/** How long requests of one opcode took, from reading them to the end of what they caused. */
+void channel_latency(const struct channel *c, unsigned opcode, struct latency_summary *ret);
 /** Those that came because somebody uses the mount: not the kernel's forgetting, nor what this process asks of its own mount. */
 uint64_t channel_uses(const struct channel *c);
 const char *channel_opcode_name(unsigned opcode);

@@ -377,14 +377,19 @@ void mount_stats(struct mount *m, struct mount_stats *ret)
 		.uptime = (uint64_t)(time(NULL) - m->started)};
 }
 
-void mount_requests(struct mount *m, void (*each)(void *context, const char *name, uint64_t count), void *context)
+void mount_requests(struct mount *m,
+	void (*each)(void *context, const char *name, uint64_t count, const struct latency_summary *latency),
+	void *context)
 {
 	uint64_t counts[CHANNEL_OPCODES];
+	struct latency_summary latency;
 
 	channel_requests(m->channel, counts);
 	for (unsigned op = 0; op < CHANNEL_OPCODES; op++)
-		if (counts[op])
-			each(context, channel_opcode_name(op), counts[op]);
+		if (counts[op]) {
+			channel_latency(m->channel, op, &latency);
+			each(context, channel_opcode_name(op), counts[op], &latency);
+		}
 }
 
 dev_t mount_device(const struct mount *m)

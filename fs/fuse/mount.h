@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "fs/vault/vault.h"
 #include "kms/base/err.h"
+#include "kms/base/latency.h"
 #include "kms/base/report.h"
 
 struct mount;
@@ -86,8 +87,10 @@ enum err mount_remount(const char *mount_point, const char *list, int read_only)
 struct mount_stats {
 	uint64_t nodes, descriptors, files_created, bytes_read, bytes_written, uptime; /* uptime: seconds */
 };
-/** Calls @each for every kind of request that came at least once. */
-void mount_requests(struct mount *m, void (*each)(void *context, const char *name, uint64_t count), void *context);
+/** Calls @each for every kind of request that came at least once. @latency: of those that have ended. */
+void mount_requests(struct mount *m,
+	void (*each)(void *context, const char *name, uint64_t count, const struct latency_summary *latency),
+	void *context);
 void mount_stats(struct mount *m, struct mount_stats *ret);
 dev_t mount_device(const struct mount *m); /* after mount_settle() */
 struct vault *mount_vault(struct mount *m);

@@ -64,7 +64,24 @@ static void two_close(struct kms *kms)
 	free(kms);
 }
 
-static const struct kms_ops ops = {.call = two_call, .close = two_close};
+/* Counters of both, so that they never run backwards; latency is told of the one that is asked from now on. */
+static void two_stats(struct kms *kms, struct kms_stats *ret)
+{
+	struct two_kms *t = (struct two_kms *)kms;
+	struct kms_stats old;
+
+	kms_stats(t->to, ret);
+	if (t->to == t->old)
+		return;
+	kms_stats(t->old, &old);
+	ret->attempts += old.attempts;
+	ret->throttled += old.throttled;
+	ret->failed += old.failed;
+	ret->retries += old.retries;
+	ret->given_up += old.given_up;
+}
+
+static const struct kms_ops ops = {.call = two_call, .close = two_close, .stats = two_stats};
 
 enum err two_kms_new(struct kms *old, struct kms *to, struct kms **ret)
 {

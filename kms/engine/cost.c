@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include "kms/base/prices.h"
 #include "kms/engine/cost.h"
 #include "kms/engine/internal.h"
 
-/* AWS's published prices in dollars: a key a month, and 10,000 requests by what they ask. */
-#define PRICE_KEY        1.0
-#define PRICE_SYMMETRIC  0.03
-#define PRICE_ASYMMETRIC 0.15
-#define PRICE_ECC_PAIR   0.10
-#define PRICE_RSA_PAIR   12.0
-enum { PRICED_REQUESTS = 10000, ROTATIONS_PRICED = 2 };
+enum { ROTATIONS_PRICED = 2 };
 
 struct pricing {
 	struct engine *engine;

@@ -2,6 +2,7 @@
 #include "kms/wire/client.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,12 @@ struct credentials {
 	char token[4096]; /* "" for none */
 };
 
+/* What has been seen: written by every thread that calls. */
+struct seen {
+	_Atomic uint64_t attempts, throttled, failed, retries, given_up;
+	struct latency latency;
+};
+
 struct wire_client {
 	struct kms kms; /* first: kms_call() hands us back this address */
 	struct endpoint endpoint;
@@ -32,6 +39,7 @@ struct wire_client {
 	uint64_t budget, base, cap;
 	struct wire_agent *agent;
 	struct http_client *http;
+	struct seen *seen;
 	char name[ENDPOINT_URL_SIZE]; /* of the endpoint, for people */
 };
 
@@ -125,6 +133,11 @@ static int may_go_better(long status, enum err e)
 	       e == ERR_KMS_KEY_UNAVAILABLE || e == ERR_KMS_DEPENDENCY_TIMEOUT;
 }
 
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
 static enum verdict judge_error(
 	const struct wire_client *c, const char *operation, struct http_answer *a, enum err *ret_error)
 {
@@ -144,6 +157,7 @@ static enum verdict judge_error(
 	snprintf(status, sizeof(status), "HTTP status %ld", a->status);
 	e = type ? err_from_exception(type) : ERR_KMS_OTHER;
 	if (may_go_better(a->status, e)) {
+		count(e == ERR_KMS_THROTTLING || a->status == 429 ? &c->seen->throttled : &c->seen->failed);
 		snprintf(a->cause, sizeof(a->cause), "%s%s%s", type ? type : status, message ? ": " : "",
 			message ? message : "");
 		return VERDICT_AGAIN;
@@ -162,6 +176,7 @@ static enum verdict judge(
 {
 	switch (a->outcome) {
 	case HTTP_TRANSPORT:
+		count(&c->seen->failed);
 		return VERDICT_AGAIN;
 	case HTTP_UNUSABLE:
 		*ret_error = bad_answer(c, operation, a->cause);
@@ -216,6 +231,7 @@ static enum verdict attempt_once(const struct wire_client *c, const char *operat
 	enum err e = make_headers(c, operation, body, body_len, &h);
 
 	if (e == ERR_OK) {
+		count(&c->seen->attempts);
 		http_client_post(c->http, h.list, h.count, body, body_len, answer);
 		verdict = judge(c, operation, answer, ret_error, ret);
 		text_free(&answer->body);
@@ -246,9 +262,12 @@ static enum err call_with_retries(
 		}
 		pause = backoff(c, attempt);
 		spent = c->clock->monotonic(c->clock) - start;
-		if (spent + pause > c->budget)
+		if (spent + pause > c->budget) {
+			count(&c->seen->given_up);
 			return give_up(c, operation, attempt + 1, spent, answer.cause);
+		}
 		c->clock->sleep(c->clock, pause);
+		count(&c->seen->retries);
 	}
 }
 
@@ -261,7 +280,9 @@ static enum err client_call(struct kms *kms, const char *operation, const json_t
 
 	if (!body)
 		return err_fail(ERR_NO_MEMORY, "no memory for a KMS request");
+	uint64_t start = latency_now();
 	e = call_with_retries(c, operation, body, len, ret_response);
+	latency_note(&c->seen->latency, latency_now() - start);
 	secret_heap_free(body);
 	return e;
 }
@@ -273,10 +294,23 @@ static void client_close(struct kms *kms)
 	http_client_free(c->http);
 	wire_agent_stop(c->agent);
 	secret_free(c->credentials);
+	free(c->seen);
 	free(c);
 }
 
-static const struct kms_ops client_ops = {.call = client_call, .close = client_close};
+static void client_stats(struct kms *kms, struct kms_stats *ret)
+{
+	const struct seen *seen = ((const struct wire_client *)kms)->seen;
+
+	*ret = (struct kms_stats){.attempts = seen->attempts,
+		.throttled = seen->throttled,
+		.failed = seen->failed,
+		.retries = seen->retries,
+		.given_up = seen->given_up};
+	latency_summarize(&seen->latency, &ret->latency);
+}
+
+static const struct kms_ops client_ops = {.call = client_call, .close = client_close, .stats = client_stats};
 
 static enum err copy_credentials(const struct wire_client_config *config, struct credentials *k)
 {
@@ -351,7 +385,8 @@ enum err wire_client_connect(const struct wire_client_config *config, struct kms
 	if (!c)
 		return err_fail(ERR_NO_MEMORY, "no memory for a KMS client");
 	c->kms.ops = &client_ops;
-	e = client_setup(c, config);
+	c->seen = calloc(1, sizeof(*c->seen));
+	e = c->seen ? client_setup(c, config) : err_fail(ERR_NO_MEMORY, "no memory for a KMS client");
 	if (e != ERR_OK) {
 		client_close(&c->kms);
 		return e;

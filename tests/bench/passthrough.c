@@ -28,8 +28,9 @@ static unsigned number_from(const char *name)
 	return text ? (unsigned)strtoul(text, NULL, 10) : 0;
 }
 
-static void print_count(void *context, const char *name, uint64_t count)
+static void print_count(void *context, const char *name, uint64_t count, const struct latency_summary *latency)
 {
+	(void)latency;
 	fprintf(context, "%-12s %llu\n", name, (unsigned long long)count);
 }
 

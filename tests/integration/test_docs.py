@@ -74,7 +74,7 @@ def options_of(box, *command):
 @pytest.mark.parametrize("command, pages", [
     (["init"], ["signetfs.1"]),
     (["info"], ["signetfs.1"]),
-    (["stats"], ["signetfs.1"]),
+    (["stats"], ["signetfs-stats.1"]),
     (["mount"], ["signetfs-mount.8", "signetfs.1"]),
     (["umount"], ["signetfs-mount.8"]),
     (["kms", "audit"], ["signetfs-kms.1", "signetfs.1"]),

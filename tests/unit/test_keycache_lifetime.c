@@ -207,7 +207,7 @@ static enum err slow_call(struct kms *kms, const char *operation, const json_t *
 
 static void time_counts_from_the_question(void **state)
 {
-	static const struct kms_ops ops = {slow_call, slow_close};
+	static const struct kms_ops ops = {.call = slow_call, .close = slow_close};
 	struct cache_fixture x;
 	struct bucket_ref *ref;
 

@@ -42,7 +42,7 @@ static void parrot_close(struct kms *kms)
 	((struct parrot *)kms)->closed++;
 }
 
-static const struct kms_ops parrot_ops = {parrot_call, parrot_close};
+static const struct kms_ops parrot_ops = {.call = parrot_call, .close = parrot_close};
 
 static const struct kms_context context = {2, {{"signetfs:volume", "v"}, {"signetfs:bucket", "b"}}};
 

@@ -254,6 +254,31 @@ static void test_trouble_that_passes(void **state)
 	}
 }
 
+/* What was met on the way is counted, and a call's latency once, whatever it took. */
+static void test_trouble_is_counted(void **state)
+{
+	/* The one without an answer comes first: on a connection that was kept, libcurl itself would ask again. */
+	static const struct script_step steps[] = {{.status = 0}, THROTTLED, {.status = 429},
+		{.status = 500, .body = "{\"__type\":\"KMSInternalException\"}"}, OK_STEP};
+	struct script_server *s = script_server_start(NULL, steps, COUNT(steps));
+	struct kms *kms = connect_to(s);
+	struct kms_stats stats;
+
+	(void)state;
+	kms_stats(kms, &stats);
+	assert_int_equal(stats.attempts + stats.latency.count, 0);
+	assert_int_equal(call(kms), ERR_OK);
+	kms_stats(kms, &stats);
+	assert_int_equal(stats.attempts, 5);
+	assert_int_equal(stats.throttled, 2);
+	assert_int_equal(stats.failed, 2);
+	assert_int_equal(stats.retries, 4);
+	assert_int_equal(stats.given_up, 0);
+	assert_int_equal(stats.latency.count, 1);
+	kms_close(kms);
+	script_server_stop(s);
+}
+
 static void test_slow_answer_is_asked_again(void **state)
 {
 	static const struct script_step steps[] = {{.status = 200, .delay_ms = 1500}, OK_STEP};
@@ -277,6 +302,7 @@ static void test_budget_is_kept(void **state)
 		{.status = 500, .body = "{\"__type\":\"KMSInternalException\",\"message\":\"trouble\"}"}};
 	struct script_server *s = script_server_start(NULL, steps, 1);
 	struct kms *kms = connect_to(s);
+	struct kms_stats stats;
 	unsigned requests;
 	char attempts[32];
 
@@ -285,6 +311,10 @@ static void test_budget_is_kept(void **state)
 	requests = script_server_requests(s);
 	/* With pauses of at most 2 s, and at most 50 ms · 2ⁿ, ten seconds hold at least ten attempts. */
 	assert_true(requests >= 10);
+	kms_stats(kms, &stats);
+	assert_int_equal(stats.attempts, requests);
+	assert_int_equal(stats.failed, requests);
+	assert_int_equal(stats.given_up, 1);
 	assert_true(waited() <= 10 * CLOCK_SECOND);
 	assert_true(waited() > 3 * CLOCK_SECOND);
 	snprintf(attempts, sizeof(attempts), "after %u attempts", requests);
@@ -527,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_connection_is_kept),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_trouble_that_passes),
+		cmocka_unit_test(test_trouble_is_counted),
 		cmocka_unit_test(test_slow_answer_is_asked_again),
 		cmocka_unit_test(test_budget_is_kept),
 		cmocka_unit_test(test_backoff_is_exponential_with_full_jitter),
