@@ -26,6 +26,8 @@ LONG = 30  # seconds to wait for what must happen
 class Place:
     """A box whose commands go to one KMS. A vault of its own is mounted under a key of its own."""
 
+    heeds_states = True  # it refuses to work with a disabled key
+
     def __init__(self, box, endpoint=None, trust=(), credentials=None):
         self.box, self.trust, self.kms = box, trust, (*(("--kms", endpoint) if endpoint else ()), *trust)
         if credentials:
@@ -104,6 +106,9 @@ def moto(box):
     try:
         wait_until(lambda: answers(port), LONG, "for moto")
         place = Place(box, f"http://127.0.0.1:{port}", credentials=("testing", "testing"))
+        place.run("disable-key", "--key-id", place.key["KeyId"])
+        place.heeds_states = place.run("generate-data-key", "--key-id", place.key["KeyId"], "--key-spec", "AES_256", code=None).returncode != 0
+        place.run("enable-key", "--key-id", place.key["KeyId"])
         yield place
         place.box.umount(place.mounted.point)
     finally:
@@ -132,6 +137,11 @@ def place(request, tmp_path_factory):
             yield made
     finally:
         box.close()
+
+
+def needs_states(place):
+    if not place.heeds_states:
+        pytest.skip(f"{place.name} works with a disabled key as with any other")
 
 
 def everything(place):
@@ -185,6 +195,7 @@ def test_a_file_that_is_open(place):
 
 def test_a_key_that_is_disabled_and_enabled(place):
     """No contents without the key, but names; everything again when it is back, without a new mount."""
+    needs_states(place)
     write(place.path("secret"), DATA)
     place.run("disable-key", "--key-id", place.key["KeyId"])
     wait_until(lambda: errno_of(read, place.path("secret")) == "EACCES", LONG)
@@ -205,6 +216,7 @@ def test_a_key_that_is_disabled_and_enabled(place):
 ], ids=["disabled", "to be deleted"])
 def test_nothing_begins_without_the_key(place, take, give, why):
     """Exit code 5 for a new vault and for a mount, and nothing is made; both work once the key is back."""
+    needs_states(place)
     vault, other = place.make_vault(take[0]), place.box.path(take[0] + ".new")
     point = place.box.path(take[0] + ".clear")
     os.mkdir(point)
