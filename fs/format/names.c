@@ -208,6 +208,37 @@ static void copy_name(const char *plain, size_t len, char *out)
 	out[len] = '\0';
 }
 
+/* A thread's last short name: whoever makes, opens or removes an entry has looked it up just before. */
+enum { MEMO_PLAIN = 64, MEMO_TEXT = BASE64URL_LEN(MEMO_PLAIN + SIV_TAG_SIZE) };
+_Static_assert(MEMO_PLAIN % NAME_PAD == 0, "padding does not make such a name longer");
+static _Thread_local struct {
+	struct siv_ad ad; /* made of key and directory: it stands for both */
+	size_t len;       /* 0: there is none */
+	char plain[MEMO_PLAIN];
+	size_t text_len;
+	char text[MEMO_TEXT];
+} memo;
+
+static enum err encode_text(const struct name_keys *k, const struct name_dir *dir, const char *plain, size_t len,
+	char ret_text[NAME_LONG_MAX + 1], size_t *ret_len)
+{
+	if (len == memo.len && memcmp(memo.plain, plain, len) == 0 &&
+		memcmp(&memo.ad, &dir->ad, sizeof(memo.ad)) == 0) {
+		copy_name(memo.text, memo.text_len, ret_text);
+		*ret_len = memo.text_len;
+		return ERR_OK;
+	}
+	TRY(name_siv_encode(k->names, &dir->ad, plain, len, ret_text, ret_len));
+	if (len > MEMO_PLAIN)
+		return ERR_OK;
+	memo.ad = dir->ad;
+	memo.len = len;
+	memcpy(memo.plain, plain, len);
+	memo.text_len = *ret_len;
+	memcpy(memo.text, ret_text, *ret_len);
+	return ERR_OK;
+}
+
 enum err name_encode(
 	const struct name_keys *k, const struct name_dir *dir, const char *plain, size_t len, struct lower_name *ret)
 {
@@ -221,7 +252,7 @@ enum err name_encode(
 		ret->full_len = 0;
 		return ERR_OK;
 	}
-	TRY(name_siv_encode(k->names, &dir->ad, plain, len, text, &text_len));
+	TRY(encode_text(k, dir, plain, len, text, &text_len));
 	if (text_len <= NAME_LOWER_MAX) {
 		copy_name(text, text_len, ret->name);
 		ret->full_len = 0;

@@ -17,7 +17,7 @@ int access_widen(struct vault *v, int dirfd, const char *name, mode_t need, mode
 	int flags = *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
 	struct stat st;
 
-	if (v->privileged || l->fstatat(l, dirfd, name, &st, flags) != 0 || st.st_uid != geteuid() ||
+	if (v->privileged || l->fstatat(l, dirfd, name, &st, flags) != 0 || st.st_uid != v->uid ||
 		S_ISLNK(st.st_mode) || (st.st_mode & need) == need ||
 		l->fchmodat(l, dirfd, name, (st.st_mode & 07777) | need) != 0) {
 		errno = EACCES;

@@ -111,13 +111,10 @@ static enum err check_fits(const struct vault *v, const struct kms_wrapped_key *
 static enum err wrap_with(
 	const struct vault *v, struct bucket_ref *ref, const struct data_key *key, struct file_header *h)
 {
-	struct file_header wrapped = *h;
-
-	wrapped.wrap = WRAP_BUCKET;
-	wrapped.kms_key = *bucket_ref_wrapped(ref);
-	TRY(check_fits(v, &wrapped.kms_key));
-	TRY(bucket_ref_wrap(ref, h->file_id, key, wrapped.wrapped_data_key));
-	*h = wrapped;
+	TRY(check_fits(v, bucket_ref_wrapped(ref)));
+	TRY(bucket_ref_wrap(ref, h->file_id, key, h->wrapped_data_key));
+	h->wrap = WRAP_BUCKET;
+	h->kms_key = *bucket_ref_wrapped(ref);
 	return ERR_OK;
 }
 

@@ -136,7 +136,7 @@ enum err target_own(const struct target *t, int dir, struct vault_owner owner, m
 	mode_t set_id = mode & (S_ISUID | S_ISGID);
 	int inherits;
 
-	if (!owner.set || (owner.uid == geteuid() && owner.gid == getegid()))
+	if (!owner.set || (owner.uid == t->v->uid && owner.gid == t->v->gid))
 		return ERR_OK;
 	if (inherits_group(t->l, dir, &inherits) != 0 ||
 		t->l->fchownat(t->l, t->fd, t->name, owner.uid, inherits ? (gid_t)-1 : owner.gid, t->at) != 0)

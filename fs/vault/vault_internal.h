@@ -51,6 +51,8 @@ struct vault {
 	struct report_limiter *limiter;
 	char *path;
 	int read_only;
+	uid_t uid;      /* whose process this is */
+	gid_t gid;      /* and in which group */
 	int privileged; /* the lower tree asks us for no permission */
 
 	int top_fd, state_fd, lock_fd; /* -1: none */

@@ -32,7 +32,9 @@ enum err vault_new(const struct lower *l, const char *path, const struct clock *
 	v->lower = l;
 	v->clock = clock;
 	v->top_fd = v->state_fd = v->lock_fd = -1;
-	v->privileged = geteuid() == 0;
+	v->uid = geteuid();
+	v->gid = getegid();
+	v->privileged = v->uid == 0;
 	v->path = strdup(path);
 	v->limiter = report_limiter_new(clock);
 	if (!v->path || !v->limiter) {

@@ -8,6 +8,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+/* Whose process this is: one system call, not one for each file. */
+static uid_t own_uid;
+static gid_t own_gid;
+
 enum err plain_failed(const char *what)
 {
 	return err_system("%s", what);
@@ -56,6 +60,8 @@ enum err vault_open(const struct vault_open_options *options, struct vault **ret
 	int fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_system("%s", options->path);
+	own_uid = geteuid();
+	own_gid = getegid();
 	struct vault *v = calloc(1, sizeof *v);
 	if (!v || dir_new(v, fd, &v->root) != ERR_OK) {
 		free(v);
@@ -161,7 +167,7 @@ enum err vault_stat(struct vault_object o, struct stat *ret)
 
 enum err plain_own(int fd, const char *name, struct vault_owner owner, int flags)
 {
-	if (!owner.set || (owner.uid == geteuid() && owner.gid == getegid()))
+	if (!owner.set || (owner.uid == own_uid && owner.gid == own_gid))
 		return ERR_OK;
 	if (fchownat(fd, name, owner.uid, owner.gid, flags | AT_SYMLINK_NOFOLLOW))
 		return plain_failed("chown");

@@ -83,6 +83,35 @@ static void every_length(void **state)
 }
 
 /* 160 bytes are the longest name without a companion file. */
+/* A name that was asked for last is the same name again, in its own directory only. */
+static void same_name_in_two_directories(void **state)
+{
+	struct fixture x;
+	struct lower_name first, other, again, longer;
+	char plain[NAME_PLAIN_MAX + 1];
+
+	(void)state;
+	setup(&x, NAMES_ENCRYPTED);
+	memset(plain, 'n', sizeof(plain));
+	for (size_t len = 1; len < 100; len++) {
+		assert_int_equal(name_encode(x.k, &x.dir, plain, len, &first), ERR_OK);
+		assert_int_equal(name_encode(x.k, &x.other, plain, len, &other), ERR_OK);
+		assert_int_equal(name_encode(x.k, &x.other, plain, len, &again), ERR_OK);
+		assert_string_not_equal(first.name, other.name);
+		assert_string_equal(again.name, other.name);
+		assert_int_equal(name_encode(x.k, &x.other, plain, len + 1, &longer), ERR_OK);
+		assert_string_not_equal(longer.name, other.name);
+		plain[len - 1]++;
+		assert_int_equal(name_encode(x.k, &x.other, plain, len, &longer), ERR_OK);
+		assert_string_not_equal(longer.name, other.name);
+		plain[len - 1]--;
+		assert_int_equal(name_encode(x.k, &x.dir, plain, len, &again), ERR_OK);
+		assert_string_equal(again.name, first.name);
+		check_name(&x, plain, len);
+	}
+	name_keys_free(x.k);
+}
+
 static void where_long_begins(void **state)
 {
 	char name[NAME_PLAIN_MAX + 1];
@@ -419,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_length),
+		cmocka_unit_test(same_name_in_two_directories),
 		cmocka_unit_test(where_long_begins),
 		cmocka_unit_test(bad_plain_names),
 		cmocka_unit_test(every_character_changed),
