@@ -24,7 +24,7 @@ FAST_PACKAGES := libipsec-mb-dev
 TEST_PACKAGES := libcmocka-dev python3-pytest python3-pytest-xdist python3-boto3 python3-cryptography awscli sqlite3 git rsync attr acl tar btrfs-progs fio dbench stress-ng postgresql strace chromium python3-prometheus-client
 # Wanted as commands: nodesource's nodejs brings an npm of its own, and Debian's package cannot stand beside it.
 TEST_TOOLS := node=nodejs npm=npm
-SOAK_PACKAGES := dpkg-dev
+SOAK_PACKAGES := dpkg-dev debhelper fakeroot texinfo
 LIBS := fuse3 libcrypto sqlite3 inih libcurl libmicrohttpd jansson
 
 ROOMS := kms/base kms/store kms/rootkey kms/policy kms/engine kms/wire kms keycache fs/format fs/vault fs/reencrypt fs/restore fs/fsck fs/report fs/fuse fs/drill fs/cli

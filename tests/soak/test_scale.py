@@ -1,5 +1,6 @@
 """Large trees, large directories, large files: under `ulimit -n 256`, with memory that stays small."""
 
+import errno
 import os
 import subprocess
 
@@ -8,6 +9,7 @@ from conftest import needs_fuse
 from test_mount_limits import MiB, limited, write_sparsely
 
 pytestmark = [needs_fuse]
+LINKS = 70_000  # more than ext4 takes
 FILES, PER_DIRECTORY = int(os.environ.get("SIGNETFS_FILES", 1_000_000)), 100
 
 
@@ -57,3 +59,25 @@ def test_a_directory_of_200000_files(kms_box):
 def test_a_sparse_file_of_200_gib_with_many_writes(kms_box):
     written = write_sparsely(limited(kms_box), 200 << 30, 20_000)
     assert written <= 20_000 * 3 * 4096 + MiB
+
+
+def links_until_refused(top):
+    """How many names one file can have, at most LINKS, and the errno that ended it."""
+    os.mkdir(top)
+    os.close(os.open(top + "/0", os.O_CREAT | os.O_WRONLY))
+    for i in range(1, LINKS):
+        try:
+            os.link(top + "/0", f"{top}/{i}")
+        except OSError as e:
+            return os.stat(top + "/0").st_nlink, errno.errorcode[e.errno]
+    return os.stat(top + "/0").st_nlink, None
+
+
+def test_links_until_the_lower_tree_refuses(kms_box):
+    m = limited(kms_box)
+    plain = links_until_refused(kms_box.path("plain"))
+    print(plain)
+    assert links_until_refused(m.path("links")) == plain
+    os.unlink(m.path("links/0"))
+    os.link(m.path("links/1"), m.path("links/again"))
+    assert os.stat(m.path("links/again")).st_nlink == plain[0]
