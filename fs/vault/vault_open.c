@@ -228,6 +228,8 @@ enum err vault_close(struct vault *v)
 	enum err e = state_end_session(v);
 
 	vault_free(v);
+	/* Files may have been closed on this thread, which is no worker. */
+	vault_thread_cleanup();
 	return e;
 }
 
