@@ -47,6 +47,9 @@ int cli_wrong_usage(const char *command, const char *fmt, ...) __attribute__((fo
  */
 int cli_fail(enum err e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** "signetfs: …" on stderr, control characters in it as '?': for what is no failure of the command. */
+void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /** As cli_fail(), but the sentence is complete as it stands. */
 int cli_refused(enum err e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -191,6 +194,11 @@ void cli_field(FILE *out, int width, const char *name, const char *fmt, ...) __a
 enum { CLI_BYTES_SIZE = 24 };
 void cli_format_bytes(uint64_t bytes, char out[CLI_BYTES_SIZE]);
 
+/** A JSON string of text that may be no UTF-8: what is not becomes '?'. */
+struct json_t *cli_json_text(const char *text);
+/** One line on stdout, at once; takes @o over. NULL is fine. */
+void cli_json_line(struct json_t *o);
+
 /* ---- Commands ---- */
 
 struct cli_command {
@@ -210,6 +218,8 @@ int cli_mount(int argc, char **argv);
 int cli_umount(int argc, char **argv);
 int cli_reencrypt(int argc, char **argv);
 int cli_keys(int argc, char **argv);
+int cli_fsck(int argc, char **argv);
+int cli_restore(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_kms(int argc, char **argv);
 

@@ -62,7 +62,9 @@ static void print_help(const char *group, const struct cli_command *table)
 			printf("  %-41s %s\n", table->name, table->help);
 	printf("\nHelp on a command: signetfs %s%sCOMMAND --help\n", group, space);
 	if (!group[0])
-		puts("Manual pages: signetfs(1), signetfs-mount(8), signetfs-kms(1), signetfs.ini(5)");
+		puts("Manual pages: signetfs(1), signetfs-mount(8), signetfs-restore(1), signetfs-fsck(8), "
+		     "signetfs-kms(1), "
+		     "signetfs.ini(5)");
 }
 
 static const struct cli_command *find(const struct cli_command *table, const char *name)

@@ -12,6 +12,8 @@ static const struct cli_command commands[] = {
 	{"umount", cli_umount, "unmount and wait until everything is written"},
 	{"reencrypt", cli_reencrypt, "move a vault to another key, or to new data keys"},
 	{"keys", cli_keys, "which keys a vault's files depend on"},
+	{"restore", cli_restore, "decrypt a vault, or a part of it, into a folder, without mounting it"},
+	{"fsck", cli_fsck, "check a vault, and repair what can be repaired without losing anything"},
 	{"stats", cli_stats, "what a mount has done: KMS calls made and avoided, cache, files, bytes"},
 	{"info", cli_info, "what a vault or one ciphertext file says of itself, without any key"},
 	{"kms", cli_kms, "manage keys: signetfs kms --help"},

@@ -95,6 +95,24 @@ int cli_error(const char *fmt, ...)
 	return CLI_FAILED;
 }
 
+/* What comes from a vault must not drive the terminal. */
+void cli_note(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	va_end(args);
+	for (char *p = text; p && *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	if (text)
+		cli_error("%s", text);
+	free(text);
+}
+
 int cli_wrong_usage(const char *command, const char *fmt, ...)
 {
 	va_list args;

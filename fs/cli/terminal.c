@@ -2,11 +2,15 @@
 #include "fs/cli/cli.h"
 
 #include <assert.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "kms/base/encode.h"
+#include "kms/base/json.h"
+#include "kms/base/secret.h"
 
 enum { CELL_SIZE = 512, COLUMNS_MAX = 8, GAP = 2 };
 
@@ -146,4 +150,32 @@ char *cli_absolute(const char *path)
 		joined = NULL;
 	free(cwd);
 	return joined;
+}
+
+struct json_t *cli_json_text(const char *text)
+{
+	char *copy = strdup(text);
+	json_t *value;
+
+	if (!copy)
+		return NULL;
+	encode_utf8_repair(copy);
+	value = json_string(copy);
+	free(copy);
+	return value;
+}
+
+void cli_json_line(struct json_t *o)
+{
+	size_t len;
+	char *line = o ? json_text(o, &len) : NULL;
+
+	json_decref(o);
+	if (!line)
+		return;
+	flockfile(stdout);
+	puts(line);
+	fflush(stdout);
+	funlockfile(stdout);
+	secret_heap_free(line);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/vault/dirents.h"
+#include "fs/vault/rescue.h"
 #include "fs/vault/vault_internal.h"
 
 #include <errno.h>
@@ -146,6 +147,21 @@ void empty_dir_sweep(struct vault_dir *d)
 	tree_exclusive(d->v);
 	sweep_tmp(d);
 	tree_unlock(d->v);
+}
+
+enum err rescue_remove_tmp(struct vault_dir *d, const char *lower)
+{
+	struct stat st;
+	enum err e;
+
+	TRY(writable_vault(d->v));
+	tree_exclusive(d->v);
+	e = sweep_one(d->v, d->fd, lower);
+	tree_unlock(d->v);
+	TRY(e);
+	return d->v->lower->fstatat(d->v->lower, d->fd, lower, &st, AT_SYMLINK_NOFOLLOW) == 0
+		       ? fail_with(ENOTEMPTY, "the rest of a directory could not be removed")
+		       : ERR_OK;
 }
 
 static enum err rmdir_locked(const struct target *t)

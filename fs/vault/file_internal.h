@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "fs/vault/file_lock.h"
+#include "fs/vault/rescue.h"
 #include "fs/vault/scratch.h"
 #include "fs/vault/vault_internal.h"
 
@@ -42,8 +43,12 @@ struct vault_file {
 	enum file_state state;
 	_Atomic uint64_t size;
 	uint64_t shown; /* what the lower length stood for before recovery found less; 0: it did not, or was told */
-	struct file_keys *keys; /* the data key itself is not kept. Secret memory; NULL: none at the moment */
-	struct bucket_ref *ref; /* what the keys' life hangs on; NULL: live_until */
+	int excused;    /* rescue_excuse(): no crash has to explain a size */
+	enum rescue_size contradicts; /* what loading found */
+	uint64_t claimed;             /* by the header that it contradicts */
+	int explained;                /* a crash explains it */
+	struct file_keys *keys;       /* the data key itself is not kept. Secret memory; NULL: none at the moment */
+	struct bucket_ref *ref;       /* what the keys' life hangs on; NULL: live_until */
 	uint64_t live_until;
 	pthread_mutex_t nonce_lock; /* writers of different chunks draw from it */
 	struct chunk_nonce nonce;

@@ -148,7 +148,9 @@ static enum err recover_shorter(struct vault_file *f, struct scratch *s, uint64_
 {
 	uint64_t size;
 
-	if (!was_interrupted(f->v, f->header.session))
+	f->contradicts = RESCUE_SHORTER;
+	f->explained = was_interrupted(f->v, f->header.session);
+	if (!f->explained && !f->excused)
 		return err_fail(ERR_TAMPERED,
 			"the file is shorter than the %" PRIu64 " bytes that its header says, and no crash explains it",
 			f->header.size);
@@ -161,6 +163,9 @@ enum err file_recover(struct vault_file *f, struct scratch *s, uint64_t lower_si
 {
 	uint64_t shown = chunk_plain_size(lower_size, header_length(f), NULL);
 
+	f->claimed = f->header.size;
+	f->contradicts = RESCUE_LONGER;
+	f->explained = 1;
 	if (lower_size > chunk_lower_size(f->header.size, header_length(f)))
 		TRY(recover_longer(f, s, lower_size));
 	else
@@ -183,6 +188,8 @@ uint64_t vault_file_shown(struct vault_file *f)
 
 enum err file_recover_empty(struct vault_file *f, uint64_t lower_size)
 {
+	f->contradicts = RESCUE_NO_HEADER;
+	f->explained = vault_was_interrupted(f->v);
 	if (!vault_was_interrupted(f->v) && !atomic_load(&f->v->headerless)) {
 		enum err e = err_fail(ERR_TAMPERED,
 			"the file has %" PRIu64 " bytes and no header, and no crash explains it", lower_size);

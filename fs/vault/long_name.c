@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/rescue.h"
 #include "fs/vault/vault_internal.h"
 
 #include <errno.h>
@@ -51,6 +52,37 @@ enum err long_name_prepare(const struct target *t, int *ret_made)
 	if (e == ERR_OK)
 		*ret_made = made;
 	return e;
+}
+
+int rescue_sidecar_verifies(struct vault_dir *d, const char *lower)
+{
+	char full[NAME_LONG_MAX + 1], plain[NAME_PLAIN_MAX + 1];
+	size_t len = strlen(lower) - strlen(LONG_SUFFIX), full_len, n;
+
+	return state_read(d->v->lower, d->fd, lower, full, sizeof(full), &full_len) == ERR_OK &&
+	       name_check_long(lower, len, full, full_len) == ERR_OK &&
+	       name_decode(d->v->names, &d->names, full, full_len, plain, &n) == ERR_OK;
+}
+
+int rescue_exists(struct vault_dir *d, const char *lower)
+{
+	struct stat st;
+
+	return d->v->lower->fstatat(d->v->lower, d->fd, lower, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* With the tree locked, so that no entry is made beside it meanwhile. */
+enum err rescue_remove_sidecar(struct vault_dir *d, const char *lower)
+{
+	char entry[NAME_LOWER_MAX + 1];
+	int rc;
+
+	TRY(writable_vault(d->v));
+	snprintf(entry, sizeof(entry), "%.*s", (int)(strlen(lower) - strlen(LONG_SUFFIX)), lower);
+	tree_exclusive(d->v);
+	rc = rescue_exists(d, entry) ? 0 : d->v->lower->unlinkat(d->v->lower, d->fd, lower, 0);
+	tree_unlock(d->v);
+	return rc == 0 ? ERR_OK : fail_errno("removing a sidecar");
 }
 
 void long_name_remove(const struct target *t)

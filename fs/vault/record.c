@@ -106,6 +106,20 @@ void record_name(const struct bucket_id *id, char out[64])
 	snprintf(out, 64, memcmp(id, &whole, sizeof(whole)) == 0 ? "bucket" : "bucket.%s", hex);
 }
 
+enum err record_check(struct vault *v, const char *name)
+{
+	const size_t prefix = strlen("bucket.");
+	uint8_t buf[RECORD_MAX + 1];
+	struct bucket_record r;
+	struct bucket_id id = {0};
+	size_t len;
+
+	if (strcmp(name, "bucket") != 0)
+		TRY(decode_hex(name + prefix, strlen(name) - prefix, id.b, sizeof(id.b), &len));
+	TRY(state_read(v->lower, v->state_fd, name, buf, sizeof(buf), &len));
+	return record_decode(v, buf, len, &id, &r);
+}
+
 /*
  * A damaged record costs one KMS call and nothing else: it says which key to go on with, and a new one is as good. So it is reported
  * and counts as missing rather than keeping people from making files.

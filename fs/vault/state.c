@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/vault/rescue.h"
 #include "fs/vault/vault_internal.h"
 
 #include <errno.h>
@@ -138,6 +139,15 @@ static int take_lock(const struct vault *v, int fd, unsigned patience)
 	return rc;
 }
 
+/* The lock was not had; errno says why. Who reads beside a writer goes on without. */
+static enum err refused(struct vault *v, int fd)
+{
+	if (errno != EWOULDBLOCK)
+		return err_system("locking the vault %s", v->path);
+	v->held = v->beside;
+	return v->beside ? ERR_OK : fail_locked(v, fd);
+}
+
 enum err state_lock(struct vault *v, const char *holder, unsigned patience)
 {
 	int fd;
@@ -153,7 +163,7 @@ enum err state_lock(struct vault *v, const char *holder, unsigned patience)
 	if (fd < 0)
 		return err_system("opening the lock of the vault %s", v->path);
 	if (take_lock(v, fd, patience) != 0) {
-		enum err e = errno == EWOULDBLOCK ? fail_locked(v, fd) : err_system("locking the vault %s", v->path);
+		enum err e = refused(v, fd);
 
 		v->lower->close(v->lower, fd);
 		return e;
@@ -166,6 +176,34 @@ enum err state_lock(struct vault *v, const char *holder, unsigned patience)
 
 /* ---- Sessions ---- */
 
+/*
+ * fsck goes on without the list: nothing counts as unclean. Where it may write, the damaged one is put aside, and the new one begins at
+ * a number that no session had: they count one by one, this is a time in seconds.
+ */
+static enum err without_sessions(struct vault *v, enum err why, const char *text)
+{
+	char name[RESCUE_NAME_SIZE];
+
+	snprintf(v->sessions_fault, sizeof(v->sessions_fault), "%s", text);
+	memset(&v->sessions, 0, sizeof(v->sessions));
+	if (v->read_only)
+		return ERR_OK;
+	v->sessions.last = v->clock->wall(v->clock) / CLOCK_SECOND;
+	if (why == ERR_NOT_FOUND)
+		return ERR_OK;
+	return rescue_set_aside(v, NULL, SESSIONS_NAME, STATE_DIR_NAME "/" SESSIONS_NAME, v->sessions_fault, name);
+}
+
+/* The list is written when a session begins. Where the last one did not end, that is when the list was modified. */
+static void note_unclean(struct vault *v)
+{
+	struct stat st;
+
+	if (sessions_is_unclean(&v->sessions, v->sessions.last) &&
+		v->lower->fstatat(v->lower, v->state_fd, SESSIONS_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		v->unclean_since = st.st_mtim;
+}
+
 enum err state_load_sessions(struct vault *v)
 {
 	uint8_t buf[SESSIONS_MAX_SIZE + 1];
@@ -174,12 +212,16 @@ enum err state_load_sessions(struct vault *v)
 
 	/* Without a list no session counts as unclean: the strict side, and reading is all that is possible then. */
 	if (v->state_fd < 0)
-		return ERR_OK;
+		return v->forgiving ? without_sessions(v, ERR_NOT_FOUND, STATE_DIR_NAME " is missing") : ERR_OK;
 	e = state_read(v->lower, v->state_fd, SESSIONS_NAME, buf, sizeof(buf), &len);
-	if (e == ERR_NOT_FOUND && v->read_only)
-		return ERR_OK;
 	if (e == ERR_OK)
 		e = sessions_decode(buf, len, v->key, v->desc.volume_id, &v->sessions);
+	if (e == ERR_OK)
+		note_unclean(v);
+	if (v->forgiving && (e == ERR_NOT_FOUND || e == ERR_FORMAT || e == ERR_TAMPERED))
+		return without_sessions(v, e, err_text(e));
+	if (e == ERR_NOT_FOUND && v->read_only)
+		return ERR_OK;
 	if (e == ERR_NOT_FOUND || e == ERR_FORMAT || e == ERR_TAMPERED)
 		return err_wrap(err_fail(ERR_VAULT, "%s", err_text(e)),
 			"the list of sessions, " STATE_DIR_NAME "/" SESSIONS_NAME

@@ -66,6 +66,10 @@ struct vault_open_options {
 	const struct reporter *reporter;
 	unsigned max_cached_bucket_keys; /* 0: default */
 	unsigned patience;               /* seconds to wait for a holder that may be about to let go; 0: none */
+	/* With read_only: open also beside a process that has the vault open for writing (rescue.h says what that means). */
+	int beside;
+	/* For fsck: a list of sessions that is missing or damaged is told by rescue_check_state() instead of failing; put aside where writing. */
+	int forgiving;
 };
 
 /** One KMS call (the volume key). ERR_BUSY names the holder. Starts a session (durably) unless read-only. */

@@ -51,9 +51,13 @@ struct vault {
 	struct report_limiter *limiter;
 	char *path;
 	int read_only;
-	uid_t uid;      /* whose process this is */
-	gid_t gid;      /* and in which group */
-	int privileged; /* the lower tree asks us for no permission */
+	int beside, held; /* open although another process writes; it does */
+	int forgiving;
+	struct timespec unclean_since; /* rescue_unclean_since() */
+	char sessions_fault[256];      /* forgiving: what is wrong with the list of sessions; "": nothing */
+	uid_t uid;                     /* whose process this is */
+	gid_t gid;                     /* and in which group */
+	int privileged;                /* the lower tree asks us for no permission */
 
 	int top_fd, state_fd, lock_fd; /* -1: none */
 	dev_t top_dev;
@@ -216,6 +220,8 @@ enum { RECORD_MAX = 2048 };
 void record_store(struct vault *v, struct bucket_store *ret);
 enum err record_encode(const struct bucket_record *r, const struct bucket_id *id, const struct volume_key *key,
 	const uint8_t volume_id[VOLUME_ID_SIZE], uint8_t out[RECORD_MAX], size_t *ret_len);
+/** Is the record of this name ("bucket", "bucket.HEX") sound? ERR_FORMAT, ERR_TAMPERED. */
+enum err record_check(struct vault *v, const char *name);
 void record_name(const struct bucket_id *id, char out[64]);
 
 /* ---- vault_create.c, vault_open.c ---- */

@@ -153,6 +153,9 @@ enum err vault_new_cache(struct vault *v, struct kms *kms, unsigned max_entries)
 static enum err open_state_dir(struct vault *v)
 {
 	v->state_fd = v->lower->openat(v->lower, v->top_fd, STATE_DIR_NAME, OPEN_DIR | O_NOFOLLOW, 0);
+	if (v->state_fd < 0 && errno == ENOENT && v->forgiving && !v->read_only &&
+		v->lower->mkdirat(v->lower, v->top_fd, STATE_DIR_NAME, 0700) == 0)
+		v->state_fd = v->lower->openat(v->lower, v->top_fd, STATE_DIR_NAME, OPEN_DIR | O_NOFOLLOW, 0);
 	/* What is only read does not need it; a copy may lack it. */
 	if (v->state_fd >= 0 || v->read_only)
 		return ERR_OK;
@@ -211,6 +214,8 @@ enum err vault_open(const struct vault_open_options *options, struct vault **ret
 
 	TRY(vault_new(options->lower ? options->lower : lower_system(), options->path, options->clock, &v));
 	v->read_only = options->read_only;
+	v->beside = options->read_only && options->beside;
+	v->forgiving = options->forgiving;
 	v->reporter = options->reporter;
 	v->aead = options->aead ? options->aead : aead_best();
 	e = open_parts(v, options);

@@ -70,12 +70,15 @@ static void done_with_one(struct walk *w)
 static void fault_of_dir(struct walk_job *j, struct walk_dir *d, enum walk_fault what, enum err why)
 {
 	struct walk_entry e = walk_dir_entry(d, j->number);
+	struct vault_dir *above = NULL;
 
 	atomic_store(&d->whole, 0);
 	/* Removed since its entry was told. */
 	if (what == WALK_OPEN && why == ERR_SYSTEM && err_errno() == ENOENT && d->parent)
 		return;
+	above = walk_dir_name(j->w, d, &e);
 	walk_fault(j->w, &e, what, why);
+	vault_dir_release(above);
 }
 
 /* Fill the batch. False: that was the rest. */

@@ -42,7 +42,7 @@ enum {
 struct walk_entry {
 	/*
 	 * Names it for the calls of vault.h: (directory, name), or the directory itself for the vault's top. For what has no plaintext name
-	 * (faults of WALK_NAME, ours) it is the directory that it lies in. In leave() it names nothing.
+	 * (faults of WALK_NAME, ours) it is the directory that it lies in. In leave() object.dir is NULL when the way there is lost.
 	 */
 	struct vault_object object;
 	const char *name;      /* plaintext, NUL-terminated; "" for the vault's top; NULL where there is none */

@@ -197,6 +197,19 @@ void walk_dir_end(struct walk *w, struct walk_dir *d)
 
 /* ---- The end of one ---- */
 
+struct vault_dir *walk_dir_name(struct walk *w, struct walk_dir *d, struct walk_entry *e)
+{
+	struct vault_dir *above = NULL;
+
+	if (!d->parent) {
+		e->object.dir = w->v->root;
+		return NULL;
+	}
+	if (walk_dir_get(w, d->parent, &above) == ERR_OK)
+		e->object = (struct vault_object){.dir = above, .name = d->name, .len = d->len};
+	return above;
+}
+
 static int drop(struct walk *w, struct walk_dir *d, struct vault_dir **ret_dir)
 {
 	int last;
@@ -211,11 +224,15 @@ static int drop(struct walk *w, struct walk_dir *d, struct vault_dir **ret_dir)
 static void leave(struct walk *w, struct walk_dir *d, unsigned job)
 {
 	struct walk_entry e = walk_dir_entry(d, job);
+	struct vault_dir *above;
 
 	if (!e.whole && d->parent)
 		atomic_store(&d->parent->whole, 0);
-	if (d->entered && w->calls.leave)
-		w->calls.leave(w->context, &e);
+	if (!d->entered || !w->calls.leave)
+		return;
+	above = walk_dir_name(w, d, &e);
+	w->calls.leave(w->context, &e);
+	vault_dir_release(above);
 }
 
 void walk_dir_release(struct walk *w, struct walk_dir *d, unsigned job)

@@ -89,6 +89,8 @@ enum err walk_dir_begin(struct walk *w, struct walk_dir *d);
 void walk_dir_end(struct walk *w, struct walk_dir *d);
 /** As an entry: for faults and leave(). */
 struct walk_entry walk_dir_entry(const struct walk_dir *d, unsigned job);
+/** Sets e->object, if the way there is still open; release what comes back after use. */
+struct vault_dir *walk_dir_name(struct walk *w, struct walk_dir *d, struct walk_entry *e);
 
 /* ---- walk_entry.c ---- */
 

@@ -88,6 +88,8 @@ def options_of(box, *command):
     (["stats"], ["signetfs-stats.1"]),
     (["mount"], ["signetfs-mount.8", "signetfs.1"]),
     (["umount"], ["signetfs-mount.8"]),
+    (["restore"], ["signetfs-restore.1", "signetfs.1"]),
+    (["fsck"], ["signetfs-fsck.8", "signetfs.1"]),
 ])
 def test_every_option_is_in_the_man_page(box, command, pages):
     text = "".join(map(man_text, pages))
