@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Load on a KMS over TCP: N connections kept alive, one request under way on each, each request signed (SigV4). Prints
- * requests a second and the latency's percentiles.
+ * requests a second, the latency's percentiles and the client's own processor time, as text or (--json) as JSON.
  *
- *   kms_load HOST:PORT OPERATION BODY CONNECTIONS SECONDS     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY from the environment
+ *   kms_load [--json] HOST:PORT OPERATION BODY CONNECTIONS SECONDS     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY from the environment
  *
- * A signature is made anew every second (all requests within it are the same bytes), so that the client costs little beside
- * the server, which verifies every one of them. An answer that is not 200 ends the run.
+ * BODY is one body for all requests: its signature is made anew every second (all requests within it are the same bytes), so
+ * that the client costs little beside the server, which verifies every one of them. BODY may be @FILE with a body in each
+ * line, each sent once and signed by itself, and the run ends with the file. A request's time begins when it is signed. An
+ * answer that is not 200 ends the run.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,6 +39,10 @@ struct connection {
 
 static struct {
 	const char *where, *operation, *body, *id, *secret;
+	FILE *bodies; /* of @FILE */
+	char *line;
+	size_t line_room;
+	size_t under_way;
 	char request[BUFFER];
 	size_t request_len;
 	uint64_t signed_at;
@@ -100,12 +107,28 @@ static int connect_to(const char *where)
 	return fd;
 }
 
+/* The next line of the file; 0 at its end. */
+static int next_body(void)
+{
+	ssize_t len = getline(&load.line, &load.line_room, load.bodies);
+
+	if (len <= 0)
+		return 0;
+	load.line[strcspn(load.line, "\n")] = '\0';
+	load.body = load.line;
+	sign_request();
+	return 1;
+}
+
 static void send_request(struct connection *c)
 {
+	if (load.bodies && !next_body())
+		return;
 	c->got = 0;
 	c->sent_at = now_ns();
-	if (c->sent_at - load.signed_at > CLOCK_SECOND)
+	if (!load.bodies && c->sent_at - load.signed_at > CLOCK_SECOND)
 		sign_request();
+	load.under_way++;
 	if (send(c->fd, load.request, load.request_len, MSG_NOSIGNAL) != (ssize_t)load.request_len)
 		stop("sending");
 }
@@ -134,6 +157,7 @@ static int receive(struct connection *c)
 		errno = EPROTO;
 		stop(c->buffer);
 	}
+	load.under_way--;
 	if (load.samples < SAMPLES_MAX)
 		load.sample[load.samples++] = (uint32_t)((now_ns() - c->sent_at) / 1000);
 	return 1;
@@ -150,7 +174,7 @@ static void run(struct connection *list, size_t count, uint64_t until)
 		epoll_ctl(epoll, EPOLL_CTL_ADD, list[i].fd, &event);
 		send_request(&list[i]);
 	}
-	while (now_ns() < until) {
+	while (load.under_way && (load.bodies || now_ns() < until)) {
 		struct epoll_event ready[CONNECTIONS_MAX];
 		int n = epoll_wait(epoll, ready, CONNECTIONS_MAX, 1000);
 
@@ -173,29 +197,61 @@ static double percentile(double p)
 	return load.samples ? load.sample[(size_t)(p * (double)(load.samples - 1))] / 1000.0 : 0;
 }
 
+static double processor_seconds(void)
+{
+	struct rusage use;
+
+	getrusage(RUSAGE_SELF, &use);
+	return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+	       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
+
+static void print_results(double seconds, int json)
+{
+	double rate = (double)load.samples / seconds;
+
+	qsort(load.sample, load.samples, sizeof(*load.sample), by_value);
+	printf(json ? "{\"operation\": \"%s\", \"rate\": %.1f, \"p50\": %.3f, \"p99\": %.3f, \"worst\": %.3f, "
+		      "\"requests\": %zu, "
+		      "\"seconds\": %.3f, \"client\": %.3f}\n"
+		    : "%s: %.0f/s, p50 %.2f ms, p99 %.2f ms, worst %.2f ms (%zu requests in %.1f s, client %.1f s)\n",
+		load.operation, rate, percentile(0.5), percentile(0.99), percentile(1), load.samples, seconds,
+		processor_seconds());
+}
+
+static void open_body(const char *body)
+{
+	load.body = body;
+	if (body[0] == '@' && !(load.bodies = fopen(body + 1, "re")))
+		stop(body);
+	if (!load.bodies)
+		sign_request();
+}
+
 int main(int argc, char **argv)
 {
-	size_t count = argc == 6 ? strtoul(argv[4], NULL, 10) : 0;
-	double seconds = argc == 6 ? strtod(argv[5], NULL) : 0;
+	int json = argc > 1 && !strcmp(argv[1], "--json");
+	size_t count;
+	double seconds;
 	struct connection *list = calloc(CONNECTIONS_MAX, sizeof(*list));
 	uint64_t start;
 
+	argv += json;
+	argc -= json;
+	count = argc == 6 ? strtoul(argv[4], NULL, 10) : 0;
+	seconds = argc == 6 ? strtod(argv[5], NULL) : 0;
 	load.id = getenv("AWS_ACCESS_KEY_ID");
 	load.secret = getenv("AWS_SECRET_ACCESS_KEY");
 	load.sample = malloc(SAMPLES_MAX * sizeof(*load.sample));
 	if (!count || count > CONNECTIONS_MAX || seconds <= 0 || !load.id || !load.secret || !list || !load.sample) {
-		fprintf(stderr, "usage: kms_load HOST:PORT OPERATION BODY CONNECTIONS SECONDS\n");
+		fprintf(stderr, "usage: kms_load [--json] HOST:PORT OPERATION BODY CONNECTIONS SECONDS\n");
 		return 2;
 	}
 	load.where = argv[1];
 	load.operation = argv[2];
-	load.body = argv[3];
-	sign_request();
+	open_body(argv[3]);
 	start = now_ns();
 	run(list, count, start + (uint64_t)(seconds * 1e9));
-	qsort(load.sample, load.samples, sizeof(*load.sample), by_value);
-	printf("%s: %.0f/s, p50 %.2f ms, p99 %.2f ms, worst %.2f ms\n", load.operation,
-		(double)load.samples / ((double)(now_ns() - start) / 1e9), percentile(0.5), percentile(0.99),
-		percentile(1));
+	print_results((double)(now_ns() - start) / 1e9, json);
 	return 0;
 }
