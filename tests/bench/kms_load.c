@@ -26,7 +26,7 @@
 #include "kms/base/clock.h"
 #include "kms/wire/sigv4.h"
 
-enum { CONNECTIONS_MAX = 256, BUFFER = 16384, SAMPLES_MAX = 8 * 1024 * 1024 };
+enum { CONNECTIONS_MAX = 256, BUFFER = 65536, SAMPLES_MAX = 8 * 1024 * 1024 };
 #define SIGNED "content-type;host;x-amz-date;x-amz-target"
 #define TYPE   "application/x-amz-json-1.1"
 
@@ -43,6 +43,7 @@ static struct {
 	char *line;
 	size_t line_room;
 	size_t under_way;
+	int epoll;
 	char request[BUFFER];
 	size_t request_len;
 	uint64_t signed_at;
@@ -143,6 +144,23 @@ static int complete(const struct connection *c)
 	return end && length && c->got >= (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
 }
 
+static void open_connection(struct connection *c)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = c}};
+
+	c->fd = connect_to(load.where);
+	epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &event);
+}
+
+/* Some servers keep no connection. */
+static void renew_if_closed(struct connection *c)
+{
+	if (!strstr(c->buffer, "\r\nConnection: close"))
+		return;
+	close(c->fd);
+	open_connection(c);
+}
+
 static int receive(struct connection *c)
 {
 	ssize_t n = recv(c->fd, c->buffer + c->got, BUFFER - 1 - c->got, 0);
@@ -158,6 +176,7 @@ static int receive(struct connection *c)
 		stop(c->buffer);
 	}
 	load.under_way--;
+	renew_if_closed(c);
 	if (load.samples < SAMPLES_MAX)
 		load.sample[load.samples++] = (uint32_t)((now_ns() - c->sent_at) / 1000);
 	return 1;
@@ -165,24 +184,20 @@ static int receive(struct connection *c)
 
 static void run(struct connection *list, size_t count, uint64_t until)
 {
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-
+	load.epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (size_t i = 0; i < count; i++) {
-		struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = &list[i]}};
-
-		list[i].fd = connect_to(load.where);
-		epoll_ctl(epoll, EPOLL_CTL_ADD, list[i].fd, &event);
+		open_connection(&list[i]);
 		send_request(&list[i]);
 	}
 	while (load.under_way && (load.bodies || now_ns() < until)) {
 		struct epoll_event ready[CONNECTIONS_MAX];
-		int n = epoll_wait(epoll, ready, CONNECTIONS_MAX, 1000);
+		int n = epoll_wait(load.epoll, ready, CONNECTIONS_MAX, 1000);
 
 		for (int i = 0; i < n; i++)
 			if (receive(ready[i].data.ptr))
 				send_request(ready[i].data.ptr);
 	}
-	close(epoll);
+	close(load.epoll);
 }
 
 static int by_value(const void *a, const void *b)
