@@ -179,6 +179,11 @@ format: ## clang-format everything in place
 bench: $(O)/signetfs $(if $(wildcard tests/bench/*.c),$(PASSTHROUGH)) ## compare with the peers that are installed; results in build/bench
 	@$(PYTHON) tests/bench/run.py --build $(O)
 
+.PHONY: bench-kms
+bench-kms: $(O)/signetfs $(O)/tests/bench/kms_load ## the KMS: calls a second beside moto's server, and what grows with the number of keys; results in build/bench
+	@$(PYTHON) tests/bench/kms_speed.py --build $(O)
+	@$(PYTHON) tests/bench/kms_scale.py --build $(O)
+
 .PHONY: bench-scale
 bench-scale: $(O)/signetfs ## trees of ten thousand, a hundred thousand and a million files: time for each file, memory; results in build/bench
 	@$(PYTHON) tests/bench/scale.py --build $(O)
