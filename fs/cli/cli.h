@@ -127,6 +127,8 @@ enum cli_setting {
 	CLI_SET_LISTEN, /* as several --listen, with spaces between */
 	CLI_SET_AUDIT_RETENTION,
 	CLI_SET_QUOTAS,
+	CLI_SET_RESOURCE_QUOTAS,
+	CLI_SET_GRANT_DELAY,
 	CLI_SET_COUNT,
 };
 
@@ -234,5 +236,6 @@ int cli_kms_principal(int argc, char **argv);
 int cli_kms_simulate_policy(int argc, char **argv);
 int cli_kms_audit(int argc, char **argv);
 int cli_kms_cost(int argc, char **argv);
+int cli_kms_quotas(int argc, char **argv);
 
 #endif

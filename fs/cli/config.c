@@ -40,6 +40,8 @@ static const struct setting {
 	[CLI_SET_LISTEN] = {"kms", "listen", {NULL, NULL}, 0, 0},
 	[CLI_SET_AUDIT_RETENTION] = {"kms", "audit-retention", {NULL, NULL}, 0, 0},
 	[CLI_SET_QUOTAS] = {"kms", "quotas", {NULL, NULL}, 0, 0},
+	[CLI_SET_RESOURCE_QUOTAS] = {"kms", "resource-quotas", {NULL, NULL}, 0, 0},
+	[CLI_SET_GRANT_DELAY] = {"kms", "grant-delay", {NULL, NULL}, 0, 0},
 };
 
 /* What one source (a file, the environment, the options) says. */

@@ -22,6 +22,8 @@ enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
 				.keystore = cli_setting(s, CLI_SET_KEYSTORE),
 				.root_key = cli_setting(s, CLI_SET_ROOT_KEY),
 				.region = cli_setting(s, CLI_SET_REGION),
+				.grant_delay = cli_setting(s, CLI_SET_GRANT_DELAY),
+				.resource_quotas = cli_setting(s, CLI_SET_RESOURCE_QUOTAS),
 			},
 	};
 	struct endpoint parsed;

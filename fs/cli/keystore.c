@@ -20,12 +20,7 @@ static enum err open_keystore(struct cli_settings *s, struct engine **ret)
 {
 	TRY(cli_settings_load(s));
 	TRY(cli_check_keystore(s));
-	const struct cli_engine_config config = {
-		.keystore = cli_setting(s, CLI_SET_KEYSTORE),
-		.root_key = cli_setting(s, CLI_SET_ROOT_KEY),
-		.region = cli_setting(s, CLI_SET_REGION),
-		.reporter = cli_reporter(),
-	};
+	const struct cli_engine_config config = cli_engine_settings(s);
 
 	TRY(secret_harden_process());
 	return cli_engine_open(&config, ret);

@@ -10,6 +10,7 @@ static const struct cli_command local_commands[] = {
 	{"delete-access-key", cli_kms_delete_access_key, "take an access key away"},
 	{"principal", cli_kms_principal, "users, roles and accounts: who may call"},
 	{"simulate-policy", cli_kms_simulate_policy, "why somebody may or may not do something"},
+	{"quotas", cli_kms_quotas, "use and headroom of every quota"},
 	{"cost", cli_kms_cost, "what a month would cost at AWS"},
 	{"audit", cli_kms_audit, "who asked the KMS for what, and what it answered"},
 };

@@ -138,6 +138,8 @@ int cli_kms_agent(int argc, char **argv)
 		{"root-key", 0, CLI_TEXT, &config.root_key, "SOURCE",
 			"passphrase, passfile:PATH, keyfile:PATH or command:CMD"},
 		{"region", 0, CLI_TEXT, &config.region, "REGION", "for callers that name none"},
+		{"grant-delay", 0, CLI_TEXT, &config.grant_delay, "DURATION", "how long a grant takes to spread"},
+		{"resource-quotas", 0, CLI_TEXT, &config.resource_quotas, "NAME=NUMBER…", "other ones than AWS's"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
 	const struct cli_usage usage = {"signetfs kms agent --control-fd N --listen-fd N --keystore FILE [OPTION]…",

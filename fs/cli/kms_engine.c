@@ -10,6 +10,8 @@
 #include "kms/rootkey/rootkey.h"
 #include "kms/store/store.h"
 
+enum { GRANT_DELAY_MAX = 86400 };
+
 static enum err obtain_root_key(const struct cli_engine_config *config, struct root_key *ret)
 {
 	uint8_t *stored AUTO_FREE = NULL;
@@ -23,14 +25,49 @@ static enum err obtain_root_key(const struct cli_engine_config *config, struct r
 	return rootkey_obtain(&spec, config->keystore, &params, ret);
 }
 
+struct cli_engine_config cli_engine_settings(const struct cli_settings *s)
+{
+	return (struct cli_engine_config){
+		.keystore = cli_setting(s, CLI_SET_KEYSTORE),
+		.root_key = cli_setting(s, CLI_SET_ROOT_KEY),
+		.region = cli_setting(s, CLI_SET_REGION),
+		.grant_delay = cli_setting(s, CLI_SET_GRANT_DELAY),
+		.resource_quotas = cli_setting(s, CLI_SET_RESOURCE_QUOTAS),
+		.reporter = cli_reporter(),
+	};
+}
+
+enum err cli_grant_delay(const char *text, uint64_t *ret_ns)
+{
+	uint64_t seconds = 0;
+
+	if (text && (cli_parse_seconds(text, &seconds) != ERR_OK || seconds > GRANT_DELAY_MAX))
+		return err_fail(ERR_CONFIG, "grant-delay = %s: write a time of at most a day, such as 5m", text);
+	*ret_ns = seconds * CLOCK_SECOND;
+	return ERR_OK;
+}
+
+static enum err open_engine(const struct engine_config *config, const char *resource_quotas, struct engine **ret)
+{
+	struct engine *engine;
+	enum err e;
+
+	TRY(engine_open(config, &engine));
+	e = engine_set_resource_quotas(engine, resource_quotas ? resource_quotas : "");
+	if (e != ERR_OK)
+		engine_close(engine);
+	else
+		*ret = engine;
+	return e;
+}
+
 enum err cli_engine_open(const struct cli_engine_config *config, struct engine **ret)
 {
 	struct root_key key AUTO_WIPE = {{0}};
-	const struct engine_config engine = {
+	struct engine_config engine = {
 		.keystore = config->keystore,
 		.root_key = &key,
 		.region = config->region,
-		.grant_delay = config->grant_delay,
 		.audit_retention = config->audit_retention,
 		.clock = clock_system(),
 		.reporter = config->reporter,
@@ -39,11 +76,13 @@ enum err cli_engine_open(const struct cli_engine_config *config, struct engine *
 	sigset_t all, before;
 	enum err e;
 
+	TRY(cli_grant_delay(config->grant_delay, &engine.grant_delay));
+	TRY(engine_check_quotas("", config->resource_quotas ? config->resource_quotas : ""));
 	TRY(obtain_root_key(config, &key));
 	/* The engine's threads start with every signal blocked: signals are for the main thread, which stops in good order. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	e = engine_open(&engine, ret);
+	e = open_engine(&engine, config->resource_quotas, ret);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return e;
 }

@@ -20,7 +20,6 @@ struct serve {
 	const char *tls_cert, *tls_key; /* as options */
 	const char *socket_mode;
 	int foreground;
-	uint64_t grant_delay; /* seconds */
 	char standard[ENDPOINT_PATH_SIZE + 8];
 	struct engine *engine;
 	struct wire_server *server;
@@ -62,9 +61,9 @@ static enum err take_tls(struct serve *s, const struct cli_settings *settings)
 		     : err_fail(ERR_CONFIG, "tls-cert and tls-key go together");
 }
 
-static const char *quotas_of(const struct cli_settings *settings)
+static const char *quotas_of(const struct cli_settings *settings, enum cli_setting which)
 {
-	const char *text = cli_setting(settings, CLI_SET_QUOTAS);
+	const char *text = cli_setting(settings, which);
 
 	return text ? text : "";
 }
@@ -87,19 +86,24 @@ static enum err check(struct serve *s)
 
 /* ---- Running ---- */
 
-/* Read the configuration anew: what can change while serving are certificate, key, retention and quotas. */
+/* Read the configuration anew: what can change while serving are certificate, key, retention, quotas and grant delay. */
 static enum err read_again(struct serve *s, struct cli_settings *fresh)
 {
-	uint64_t retention = 0;
+	uint64_t retention = 0, delay = 0;
 
 	memcpy(fresh->given, s->settings->given, sizeof(fresh->given));
 	fresh->config_file = s->settings->config_file;
 	TRY(cli_settings_load(fresh));
 	TRY(cli_audit_retention(fresh, &retention));
-	TRY(engine_set_quotas(s->engine, quotas_of(fresh)));
+	TRY(cli_grant_delay(cli_setting(fresh, CLI_SET_GRANT_DELAY), &delay));
+	TRY(engine_check_quotas(quotas_of(fresh, CLI_SET_QUOTAS), quotas_of(fresh, CLI_SET_RESOURCE_QUOTAS)));
 	TRY(take_tls(s, fresh));
 	TRY(kms_listen_reload_tls(&s->listen, s->server));
+	/* From here on nothing fails: all of it is taken over, or none. */
+	engine_set_quotas(s->engine, quotas_of(fresh, CLI_SET_QUOTAS));
+	engine_set_resource_quotas(s->engine, quotas_of(fresh, CLI_SET_RESOURCE_QUOTAS));
 	engine_set_audit_retention(s->engine, retention);
+	engine_set_grant_delay(s->engine, delay);
 	return ERR_OK;
 }
 
@@ -157,13 +161,7 @@ static void allow_many_connections(void)
 
 static enum err serve(struct serve *s)
 {
-	struct cli_engine_config config = {
-		.keystore = cli_setting(s->settings, CLI_SET_KEYSTORE),
-		.root_key = cli_setting(s->settings, CLI_SET_ROOT_KEY),
-		.region = cli_setting(s->settings, CLI_SET_REGION),
-		.grant_delay = s->grant_delay * CLOCK_SECOND,
-		.reporter = cli_reporter(),
-	};
+	struct cli_engine_config config = cli_engine_settings(s->settings);
 	sigset_t signals;
 	enum err e;
 
@@ -178,7 +176,7 @@ static enum err serve(struct serve *s)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	e = engine_set_quotas(s->engine, quotas_of(s->settings));
+	e = engine_set_quotas(s->engine, quotas_of(s->settings, CLI_SET_QUOTAS));
 	if (e == ERR_OK)
 		e = run(s, &signals);
 	engine_close(s->engine);
@@ -196,7 +194,7 @@ int cli_kms_serve(int argc, char **argv)
 		{"tls-key", 0, CLI_TEXT, &s.tls_key, "FILE", "its PEM key"},
 		{"socket-mode", 0, CLI_TEXT, &s.socket_mode, "MODE", "permissions of Unix sockets (0600)"},
 		{"insecure", 0, CLI_FLAG, &s.listen.insecure, NULL, "permit plain HTTP beyond this machine"},
-		{"grant-delay", 0, CLI_SECONDS, &s.grant_delay, "DURATION",
+		{"grant-delay", 0, CLI_TEXT, &settings.given[CLI_SET_GRANT_DELAY], "DURATION",
 			"how long a grant takes to work without its token (0)"},
 		{"foreground", 'f', CLI_FLAG, &s.foreground, NULL, "stay in the foreground, as it does anyway"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},

@@ -122,11 +122,12 @@ enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count
 		json_pack("{s:I, s:o?}", "count", (json_int_t)count, "olderThan", event_time(before)));
 }
 
-enum err audit_refusals_event(struct engine *engine, uint64_t count, uint64_t from, uint64_t to, json_t *errors)
+enum err audit_refusals_event(
+	struct engine *engine, const char *account, uint64_t count, uint64_t from, uint64_t to, json_t *errors)
 {
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
-	json_t *details = json_pack("{s:I, s:o?, s:o?, s:o?}", "count", (json_int_t)count, "from", event_time(from),
-		"to", event_time(to), "errors", errors);
+	json_t *details = json_pack("{s:I, s:s*, s:o?, s:o?, s:o?}", "count", (json_int_t)count, "accountId",
+		account[0] != '\0' ? account : NULL, "from", event_time(from), "to", event_time(to), "errors", errors);
 	enum err e = store_txn_begin(engine->store, &txn);
 
 	if (e != ERR_OK) {

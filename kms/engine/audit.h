@@ -39,6 +39,7 @@ enum err audit_service_event(struct engine *engine, uint64_t now, const char *ev
 enum err audit_pruned_event(struct engine *engine, uint64_t before, size_t count);
 
 /** Record that @count requests of nobody were refused without a record each. @errors (taken over): how many with which exception. */
-enum err audit_refusals_event(struct engine *engine, uint64_t count, uint64_t from, uint64_t to, json_t *errors);
+enum err audit_refusals_event(
+	struct engine *engine, const char *account, uint64_t count, uint64_t from, uint64_t to, json_t *errors);
 
 #endif

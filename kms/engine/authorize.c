@@ -159,6 +159,8 @@ enum err authorize_decide(struct call *call, const struct authorize_question *qu
 	TRY(ask_key_policy(&d));
 	TRY(ask_identity_policies(&d));
 	TRY(ask_session_policy(&d));
+	d.in.grant = question->granted != AUTHORIZE_NOT_GRANTED;
+	d.in.grant_for_session = question->granted == AUTHORIZE_GRANTED_TO_SESSION;
 	why = policy_decide(&d.caller, &d.in);
 	if (question->key != NULL && question->instead == NULL && d.caller.kind != POLICY_CALLER_UNKNOWN &&
 		could_be_granted(why))
@@ -185,13 +187,37 @@ enum err authorize_deny(const struct engine_caller *caller, const char *action, 
 	return refuse(caller, action, resource, POLICY_NO_KEY_POLICY_ALLOWS);
 }
 
-static enum err decide_or_refuse(struct call *call, const struct authorize_question *question)
+enum err authorize_unknown(const struct engine_caller *caller, const char *action, const char *resource)
+{
+	char full[ACTION_SIZE];
+
+	full_action(action, full);
+	return err_fail(ERR_KMS_ACCESS_DENIED,
+		"User: %s is not authorized to perform: %s on resource: %s because the resource does not exist in this "
+		"Region, no resource-based policies allow access, or a resource-based policy explicitly denies access",
+		caller->arn, full, resource);
+}
+
+/* What another account has, and what its aliases point to, is not for the caller to learn from a refusal. */
+static enum err refuse_across(const struct call *call, const struct authorize_question *question, enum policy_why why)
+{
+	const char *resource = call->foreign_alias[0] != '\0' ? call->foreign_alias : question->resource;
+
+	if (why == POLICY_NO_KEY_POLICY_ALLOWS || why == POLICY_DENIED_BY_KEY_POLICY)
+		return authorize_unknown(call->caller, question->action, resource);
+	return refuse(call->caller, question->action, resource, why);
+}
+
+enum err authorize_ask(struct call *call, const struct authorize_question *question)
 {
 	enum policy_why why;
 
 	TRY(authorize_decide(call, question, &why));
-	if (policy_is_allowed(why))
+	/* What is granted needs no identity policy, across accounts neither. */
+	if (policy_is_allowed(why) || (question->granted != AUTHORIZE_NOT_GRANTED && why == POLICY_NO_IDENTITY_ALLOWS))
 		return ERR_OK;
+	if (question->key != NULL && strcmp(question->key->account, call->caller->account) != 0)
+		return refuse_across(call, question, why);
 	return refuse(call->caller, question->action, question->resource, why);
 }
 
@@ -205,10 +231,10 @@ enum err authorize(struct call *call, const char *action, const struct store_key
 		question.resource = arn;
 	}
 	TRY(grants_check_tokens(call));
-	return decide_or_refuse(call, &question);
+	return authorize_ask(call, &question);
 }
 
 enum err authorize_resource(struct call *call, const char *action, const char *arn)
 {
-	return decide_or_refuse(call, &(struct authorize_question){.action = action, .resource = arn});
+	return authorize_ask(call, &(struct authorize_question){.action = action, .resource = arn});
 }

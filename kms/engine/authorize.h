@@ -26,6 +26,12 @@ enum err authorize_resource(struct call *call, const char *action, const char *a
 /** The refusal for a key that the caller may not even know to exist. */
 enum err authorize_deny(const struct engine_caller *caller, const char *action, const char *resource);
 
+/** The same for a key or alias of another account that is not there, in the words in which one that is there is refused. */
+enum err authorize_unknown(const struct engine_caller *caller, const char *action, const char *resource);
+
+/* What gives the action by itself, so that policies can only take it away. */
+enum authorize_granted { AUTHORIZE_NOT_GRANTED, AUTHORIZE_GRANTED, AUTHORIZE_GRANTED_TO_SESSION };
+
 /** The decision itself, for whoever explains it or weighs a policy that is not in force. */
 struct authorize_question {
 	const char *action; /* of KMS; of another service with its name: "sts:AssumeRole" */
@@ -33,8 +39,11 @@ struct authorize_question {
 	const char *resource;         /* ARN; "*" */
 	const struct policy *instead; /* of the key's policy, or a role's trust; NULL: the key's own */
 	const char *owner;            /* account of a role */
-	json_t *trace;                /* NULL, or an array that takes an object for each document */
+	enum authorize_granted granted;
+	json_t *trace; /* NULL, or an array that takes an object for each document */
 };
 enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret);
+/** … and the refusal. */
+enum err authorize_ask(struct call *call, const struct authorize_question *question);
 
 #endif

@@ -74,6 +74,8 @@ enum err call_answer(struct call *call, json_t *body)
 enum err call_use_key(struct call *call, const struct store_key *key, const char *action)
 {
 	call_touch(call, key);
+	if (key->manager == KEY_MANAGER_SERVICE) /* no account's, whatever a policy says */
+		return authorize_unknown(call->caller, action, call->resource[0]);
 	TRY(authorize(call, action, key));
 	return states_check(call->op->name, key);
 }
@@ -174,6 +176,7 @@ static enum err run(struct call *call, int attempt, int *ret_audited)
 	TRY(admit(call));
 	if (attempt == 0)
 		TRY(pay(call));
+	call->begun = 1;
 	TRY(prepare_call(call));
 	if (!(call->op->flags & OP_CHANGES) && !locked)
 		return act(call);
@@ -211,6 +214,8 @@ static enum err finish(struct call *call, enum err e, int audited, struct engine
 {
 	if (e != ERR_OK)
 		fail(call, e, reply);
+	if (e != ERR_OK && !call->begun && !refusals_admit(call->engine, call->caller->account, reply->error))
+		return ERR_OK;
 	if (!audited) {
 		enum err a = audit_append(call, reply->error, reply->message);
 
@@ -304,7 +309,7 @@ void engine_audit_refusal(struct engine *engine, const struct engine_caller *cal
 	call.request_id = request_id;
 	random_uuid_text(call.event_id);
 	call.generation = AUDIT_ANY_GENERATION;
-	if (who.arn[0] == '\0' && !refusals_admit(engine, error))
+	if (!refusals_admit(engine, who.arn[0] != '\0' ? who.account : "", error))
 		return;
 	if (audit_append(&call, error, text) != ERR_OK)
 		report(engine->reporter, REPORT_ERROR, "KMS %s: a refused request went unrecorded", operation);

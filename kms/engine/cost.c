@@ -4,6 +4,7 @@
 #include "kms/base/prices.h"
 #include "kms/engine/cost.h"
 #include "kms/engine/internal.h"
+#include "kms/engine/rotation.h"
 
 enum { ROTATIONS_PRICED = 2 };
 
@@ -25,16 +26,19 @@ static double price_of(const char *operation, const char *spec)
 	return PRICE_ASYMMETRIC;
 }
 
-/* A key that is gone has left no spec: priced as a symmetric one. */
+/* A key that was destroyed before its spec was remembered (schema 5) is priced as a symmetric one. */
 static void spec_of(struct engine *engine, const char *arn, char ret[STORE_WORD_SIZE])
 {
 	struct store_key key;
 	struct key_name name;
 
 	ret[0] = '\0';
-	if (arn && names_parse(arn, &name) == ERR_OK &&
-		store_key_find(engine->store, name.region, name.id, &key) == ERR_OK)
+	if (!arn || names_parse(arn, &name) != ERR_OK)
+		return;
+	if (store_key_find(engine->store, name.region, name.id, &key) == ERR_OK)
 		snprintf(ret, STORE_WORD_SIZE, "%s", key.spec);
+	else
+		(void)store_key_gone_spec(engine->store, name.region, name.id, ret);
 }
 
 static enum err price_requests(void *context, const struct store_audit_count *n)
@@ -56,16 +60,24 @@ static enum err price_requests(void *context, const struct store_audit_count *n)
 	return ERR_OK;
 }
 
-/* By the part of the month in which it was there; AWS asks nothing for a key that waits for its deletion. */
+/* AWS asks nothing for a key that waits for its deletion. */
+static uint64_t cost_until(const struct store_key *key, uint64_t now)
+{
+	uint64_t began = key->deletion_date - key->pending_days * ENGINE_DAY;
+
+	return key->state == KEY_PENDING_DELETION && began < now ? began : now;
+}
+
+/* By the part of the month in which it was there. */
 static enum err price_key(void *context, const struct store_key *key, uint32_t rotations)
 {
 	struct pricing *p = context;
 	uint64_t from = key->created > p->month->from ? key->created : p->month->from;
-	uint64_t to = p->now < p->month->to ? p->now : p->month->to;
+	uint64_t until = cost_until(key, p->now), to = until < p->month->to ? until : p->month->to;
 	struct cost_line line = {.operation = "key"};
 	char arn[ENGINE_ARN_SIZE];
 
-	if (from >= to || key->state == KEY_PENDING_DELETION)
+	if (from >= to)
 		return ERR_OK;
 	names_key_arn(key, arn);
 	line.key_arn = arn;
@@ -88,6 +100,7 @@ enum err engine_cost(struct engine *engine, const struct cost_month *month,
 	uint64_t free_requests;
 
 	TRY(store_key_each_customer(engine->store, price_key, &p));
+	TRY(store_key_gone_each(engine->store, month->from, price_key, &p));
 	TRY(store_audit_count(engine->store, month->from, month->to, price_requests, &p));
 	free_requests = p.total.free_candidates < COST_FREE_REQUESTS ? p.total.free_candidates : COST_FREE_REQUESTS;
 	p.total.free_dollars = PRICE_SYMMETRIC * (double)free_requests / PRICED_REQUESTS;

@@ -3,9 +3,9 @@
 #define SIGNETFS_ENGINE_COST_H
 
 /*
- * What AWS would ask for a month: customer keys that are there, by the time in which they were, each of the first two rotations as one
- * more; and the trail's requests that succeeded, the first COST_FREE_REQUESTS of the cheapest class free. Keys that were deleted
- * meanwhile are not counted, and records that retention removed cannot be.
+ * What AWS would ask for a month: customer keys by the time in which they were there and did not wait for their deletion, each of the first
+ * two rotations as one more; and the trail's requests that succeeded, the first COST_FREE_REQUESTS of the cheapest class free. Records that
+ * retention removed, and keys that were destroyed before schema 6, cannot be counted.
  */
 
 #include <stdint.h>

@@ -59,3 +59,11 @@ enum err create_key_kind(struct call *call, struct create_key_kind *ret)
 	*ret = kind;
 	return ERR_OK;
 }
+
+enum err key_allow_one_more(struct call *call, const char *account, const char *region)
+{
+	size_t count;
+
+	TRY(store_key_count(call->engine->store, account, region, &count));
+	return limits_allow(&call->engine->limits, LIMIT_KEYS, count + 1);
+}

@@ -197,6 +197,7 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 	engine->audit_retention = config->audit_retention;
 	engine->grant_delay = config->grant_delay;
 	engine->checkpoint_owed = 1;
+	limits_init(&engine->limits);
 	snprintf(engine->region, sizeof(engine->region), "%s",
 		config->region != NULL && config->region[0] != '\0' ? config->region : ENGINE_DEFAULT_REGION);
 	e = unlock(engine, config);
@@ -215,6 +216,22 @@ enum err engine_open(const struct engine_config *config, struct engine **ret)
 enum err engine_set_quotas(struct engine *engine, const char *text)
 {
 	return quota_configure(engine->quota, text);
+}
+
+enum err engine_set_resource_quotas(struct engine *engine, const char *text)
+{
+	return limits_configure(&engine->limits, text);
+}
+
+enum err engine_check_quotas(const char *quotas, const char *resource_quotas)
+{
+	TRY(quota_check_text(quotas));
+	return limits_check_text(resource_quotas);
+}
+
+void engine_set_grant_delay(struct engine *engine, uint64_t ns)
+{
+	engine->grant_delay = ns;
 }
 
 void engine_set_audit_retention(struct engine *engine, uint64_t ns)

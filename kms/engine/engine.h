@@ -69,6 +69,12 @@ void engine_close(struct engine *engine);
  * enforces nothing. ERR_CONFIG.
  */
 enum err engine_set_quotas(struct engine *engine, const char *text);
+/** Resource quotas: "" is AWS's numbers, "keys=200000 aliases-per-key=100" changes some. ERR_CONFIG. */
+enum err engine_set_resource_quotas(struct engine *engine, const char *text);
+/** Would the two be taken? ERR_CONFIG. */
+enum err engine_check_quotas(const char *quotas, const char *resource_quotas);
+/** Change the delay of a running engine. */
+void engine_set_grant_delay(struct engine *engine, uint64_t ns);
 /** Change the retention of a running engine. */
 void engine_set_audit_retention(struct engine *engine, uint64_t ns);
 

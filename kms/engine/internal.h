@@ -10,6 +10,7 @@
 #include "kms/base/report.h"
 #include "kms/base/secret.h"
 #include "kms/engine/engine.h"
+#include "kms/engine/limits.h"
 #include "kms/engine/names.h"
 #include "kms/engine/pkey.h"
 #include "kms/store/store.h"
@@ -43,14 +44,15 @@ struct engine {
 	struct material_cache *cache;
 	struct audit_queue *audit;
 	struct quota *quota;
+	struct limits limits;
 	struct refusals *refusals;
 	struct usage_log *usage;
 	_Atomic uint64_t audit_retention;
 	struct policy_cache *policies;
 	struct opened_secrets *opened;
-	uint64_t grant_delay;        /* ns until a grant needs no token any more */
-	_Atomic int checkpoint_owed; /* the log may still hold sealed material of deleted keys */
-	size_t deletions_held;       /* how many the last run could not believe; used by the maintenance alone */
+	_Atomic uint64_t grant_delay; /* ns until a grant needs no token any more */
+	_Atomic int checkpoint_owed;  /* the log may still hold sealed material of deleted keys */
+	size_t deletions_held;        /* how many the last run could not believe; used by the maintenance alone */
 };
 
 struct operation;
@@ -72,8 +74,11 @@ struct call {
 	const char *request_id;
 	char event_id[UUID_TEXT + 1]; /* of the audit record */
 
+	int begun;   /* it is a valid request within its quota: whatever comes of it is on the trail */
 	int has_key; /* the member that names a key was given and resolved into @key */
 	struct store_key key;
+	char foreign_alias
+		[NAMES_ALIAS_ARN_SIZE]; /* by which a key of another account was named: refusals say no more */
 	struct pkey_bytes
 		prepared; /* a private key that was made before the transaction (prepare.h); kept from attempt to attempt */
 

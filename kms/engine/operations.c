@@ -74,8 +74,17 @@ static const struct operation table[] = {
 };
 _Static_assert(sizeof(table) / sizeof(table[0]) == 54, "the service model has 54 operations");
 
+/* Of ours. The names are none that AWS has or is likely to make. */
+static const struct member no_members[] = {{.name = NULL}};
+static const struct operation own[] = {
+	{"SignetfsGetQuotas", op_signetfs_get_quotas, no_members, NULL, READ},
+};
+
 const struct operation *operations_find(const char *name)
 {
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strcmp(own[i].name, name) == 0)
+			return &own[i];
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (strcmp(table[i].name, name) == 0)
 			return &table[i];

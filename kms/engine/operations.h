@@ -2,7 +2,7 @@
 #ifndef SIGNETFS_ENGINE_OPERATIONS_H
 #define SIGNETFS_ENGINE_OPERATIONS_H
 
-/* The operations of AWS KMS, API version 2014-11-01: all 54 names, and what the engine does for those it has. */
+/* The operations of AWS KMS, API version 2014-11-01: all 54 names, and one of ours. */
 
 #include "kms/base/err.h"
 #include "kms/engine/internal.h"
@@ -25,7 +25,7 @@ struct operation {
 	unsigned flags;
 };
 
-/** NULL: AWS KMS has no such operation. */
+/** NULL: there is no such operation. */
 const struct operation *operations_find(const char *name);
 
 /* Handlers, by file. The key, when named, is resolved, authorised and in an allowed state. */
@@ -87,6 +87,8 @@ enum err op_use_custom_key_store(struct call *call);
 enum err op_describe_custom_key_stores(struct call *call);
 /* ops_usage.c */
 enum err op_get_key_last_usage(struct call *call);
+/* ops_quota.c */
+enum err op_signetfs_get_quotas(struct call *call);
 /* ops_rotation.c */
 enum err op_enable_key_rotation(struct call *call);
 enum err op_disable_key_rotation(struct call *call);

@@ -9,8 +9,6 @@
 #include "kms/engine/operations.h"
 #include "kms/engine/resolve.h"
 
-enum { ALIASES_OF_KEY_MAX = 50 };
-
 static enum err name_of(struct call *call, struct store_alias *ret)
 {
 	const char *name = call_string(call, "AliasName");
@@ -44,9 +42,7 @@ static enum err check_room(struct call *call)
 	size_t count;
 
 	TRY(store_alias_count(call->engine->store, call->key.row, &count));
-	if (count >= ALIASES_OF_KEY_MAX)
-		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d aliases.", ALIASES_OF_KEY_MAX);
-	return ERR_OK;
+	return limits_allow(&call->engine->limits, LIMIT_ALIASES, count + 1);
 }
 
 enum err op_create_alias(struct call *call)

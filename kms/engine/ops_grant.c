@@ -13,8 +13,6 @@
 #include "kms/engine/principals.h"
 #include "kms/engine/resolve.h"
 
-enum { GRANTS_OF_KEY_MAX = 50000 };
-
 /* ---- CreateGrant ---- */
 
 static enum err read_principal(struct call *call, const char *member, struct store_grantee *ret)
@@ -131,8 +129,7 @@ static enum err insert(struct call *call, struct store_grant *g)
 	size_t count;
 
 	TRY(store_grant_count(call->engine->store, call->key.row, &count));
-	if (count >= GRANTS_OF_KEY_MAX)
-		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d grants.", GRANTS_OF_KEY_MAX);
+	TRY(limits_allow(&call->engine->limits, LIMIT_GRANTS, count + 1));
 	random_bytes(g->id, sizeof(g->id));
 	return store_grant_insert(call->engine->store, g, &g->row);
 }
@@ -214,23 +211,34 @@ static enum err find_to_retire(struct call *call, struct store_grant *g, struct 
 	return e;
 }
 
-/* The grant itself says who may: the key's account, the retiring principal, a grantee that may retire. A policy can only deny. */
+/* The key's account, the retiring principal, a grantee that may retire. The very session: it was named itself, not only its role. */
+static enum authorize_granted may_retire(const struct engine_caller *c, const struct store_grant *g, const char *root)
+{
+	const struct store_grantee *as = NULL;
+
+	if (strcmp(c->arn, root) == 0)
+		return AUTHORIZE_GRANTED;
+	if (identity_is_caller(&g->retiring, c))
+		as = &g->retiring;
+	else if (identity_is_caller(&g->grantee, c) && g->operations & grant_operation("RetireGrant"))
+		as = &g->grantee;
+	if (as == NULL)
+		return AUTHORIZE_NOT_GRANTED;
+	return c->role[0] != '\0' && strcmp(as->arn, c->arn) == 0 ? AUTHORIZE_GRANTED_TO_SESSION : AUTHORIZE_GRANTED;
+}
+
+/* The grant itself says who may; policies can only deny it, and a session's own policy narrows it as everything else. */
 static enum err authorize_retiring(struct call *call, const struct store_grant *g, const struct store_key *key)
 {
-	const struct engine_caller *c = call->caller;
 	char arn[ENGINE_ARN_SIZE], root[ENGINE_ARN_SIZE];
 	struct authorize_question question = {.action = "RetireGrant", .key = key, .resource = arn};
-	enum policy_why why;
 
 	names_key_arn(key, arn);
 	principal_root_arn(key->account, root);
-	TRY(authorize_decide(call, &question, &why));
-	if (why == POLICY_DENIED_BY_KEY_POLICY || why == POLICY_DENIED_BY_IDENTITY || why == POLICY_DENIED_BY_SESSION)
-		return authorize(call, "RetireGrant", key);
-	if (strcmp(c->arn, root) == 0 || identity_is_caller(&g->retiring, c) ||
-		(identity_is_caller(&g->grantee, c) && g->operations & grant_operation("RetireGrant")))
-		return ERR_OK;
-	return authorize_deny(c, "RetireGrant", arn);
+	question.granted = may_retire(call->caller, g, root);
+	if (question.granted == AUTHORIZE_NOT_GRANTED)
+		return authorize_deny(call->caller, "RetireGrant", arn);
+	return authorize_ask(call, &question);
 }
 
 enum err op_retire_grant(struct call *call)

@@ -57,6 +57,7 @@ enum err op_create_key(struct call *call)
 
 	TRY(create_key_kind(call, &kind));
 	TRY(tags_check(call));
+	TRY(key_allow_one_more(call, call->caller->account, call->region));
 	key = new_key(call, &kind);
 	TRY(store_key_insert(call->engine->store, &key, description != NULL ? description : "", &key.row));
 	if (!kind.external)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "kms/base/io.h"
 #include "kms/engine/authorize.h"
+#include "kms/engine/create_key.h"
 #include "kms/engine/key_policy.h"
 #include "kms/engine/metadata.h"
 #include "kms/engine/operations.h"
@@ -104,6 +105,7 @@ enum err op_replicate_key(struct call *call)
 	TRY(regions_of(call->engine, &call->key, &all));
 	TRY(check_region(call, all));
 	TRY(authorize_creation(call));
+	TRY(key_allow_one_more(call, call->key.account, call_string(call, "ReplicaRegion")));
 	TRY(make_replica(call, &replica));
 	TRY(tags_put(call, replica.row));
 	TRY(put_policy(call, &replica, &policy));

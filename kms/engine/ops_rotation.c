@@ -141,7 +141,7 @@ enum err op_rotate_key_on_demand(struct call *call)
 	TRY(require_origin(call, key->origin));
 	TRY(require_not_replica(call));
 	names_key_arn(key, arn);
-	if (key->on_demand_rotations >= ROTATION_ON_DEMAND_MAX)
+	if (limits_allow(&call->engine->limits, LIMIT_ROTATIONS, key->on_demand_rotations + (size_t)1) != ERR_OK)
 		return err_fail(ERR_KMS_LIMIT_EXCEEDED,
 			"The on-demand rotations limit has been reached for the given keyId. No more on-demand "
 			"rotations can be performed for this key: %s",

@@ -19,8 +19,7 @@ enum err tags_check(struct call *call)
 	json_t *tags = json_object_get(call->request, "Tags"), *tag;
 	size_t i;
 
-	if (json_array_size(tags) > TAGS_MAX)
-		return err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d tags.", TAGS_MAX);
+	TRY(limits_allow(&call->engine->limits, LIMIT_TAGS, json_array_size(tags)));
 	json_array_foreach (tags, i, tag) {
 		const char *name = json_string_value(json_object_get(tag, "TagKey"));
 
@@ -53,8 +52,7 @@ enum err op_tag_resource(struct call *call)
 	TRY(tags_check(call));
 	TRY(tags_put(call, call->key.row));
 	TRY(store_tag_count(call->engine->store, call->key.row, &count));
-	return count <= TAGS_MAX ? ERR_OK
-				 : err_fail(ERR_KMS_LIMIT_EXCEEDED, "A key may have at most %d tags.", TAGS_MAX);
+	return limits_allow(&call->engine->limits, LIMIT_TAGS, count);
 }
 
 enum err op_untag_resource(struct call *call)

@@ -68,6 +68,8 @@ static const struct class
 	{"UpdateCustomKeyStore", OTHER},
 	{"UpdateKeyDescription", OTHER},
 	{"UpdatePrimaryRegion", OTHER},
+	{"SignetfsGetQuotas", OTHER},
+	{QUOTA_STS, 600},
 };
 enum { CLASSES = sizeof(classes) / sizeof(classes[0]) };
 _Static_assert((int)CLASSES <= (int)QUOTA_CLASSES_MAX, "a report has room for every class");
@@ -83,6 +85,7 @@ struct payer {
 	struct {
 		double tokens;
 		uint64_t filled;
+		uint64_t granted, throttled;
 	} bucket[CLASSES];
 };
 
@@ -171,23 +174,40 @@ static enum err take_word(const char *word, size_t len, uint32_t rate[CLASSES])
 	return ERR_OK;
 }
 
-enum err quota_configure(struct quota *q, const char *text)
+static int is_none(const char *text)
 {
-	uint32_t rate[CLASSES];
-	int none = !strcmp(text, "none");
+	return !strcmp(text, "none");
+}
 
+static enum err parse(const char *text, uint32_t rate[CLASSES])
+{
 	for (int i = 0; i < CLASSES; i++)
 		rate[i] = classes[i].rate;
-	for (const char *p = text; !none && *p;) {
+	for (const char *p = text; !is_none(text) && *p;) {
 		size_t len = strcspn(p, ", \t");
 
 		if (len)
 			TRY(take_word(p, len, rate));
 		p += len + (p[len] != '\0');
 	}
+	return ERR_OK;
+}
+
+enum err quota_check_text(const char *text)
+{
+	uint32_t rate[CLASSES];
+
+	return parse(text, rate);
+}
+
+enum err quota_configure(struct quota *q, const char *text)
+{
+	uint32_t rate[CLASSES];
+
+	TRY(parse(text, rate));
 	pthread_mutex_lock(&q->lock);
 	memcpy(q->rate, rate, sizeof(rate));
-	q->enforced = !none;
+	q->enforced = !is_none(text);
 	pthread_mutex_unlock(&q->lock);
 	return ERR_OK;
 }
@@ -241,8 +261,10 @@ static struct payer *payer_of(struct quota *q, const char *account, const char *
 	p = new_payer(q);
 	if (!p)
 		return NULL;
+	memset(p, 0, sizeof(*p));
 	snprintf(p->account, sizeof(p->account), "%s", account);
 	snprintf(p->region, sizeof(p->region), "%s", region);
+	p->used = now;
 	for (int i = 0; i < CLASSES; i++) {
 		p->bucket[i].tokens = q->rate[i];
 		p->bucket[i].filled = now;
@@ -250,21 +272,25 @@ static struct payer *payer_of(struct quota *q, const char *account, const char *
 	return p;
 }
 
-static int take_token(struct quota *q, struct payer *p, int class, uint64_t now)
+static double tokens_at(const struct quota *q, const struct payer *p, int class, uint64_t now)
 {
-	double rate = q->rate[class], elapsed = 0;
+	double rate = q->rate[class], tokens = p->bucket[class].tokens;
 
 	if (now > p->bucket[class].filled)
-		elapsed = (double)(now - p->bucket[class].filled) / (double)CLOCK_SECOND;
+		tokens += (double)(now - p->bucket[class].filled) / (double)CLOCK_SECOND * rate;
+	return tokens < rate ? tokens : rate;
+}
+
+static int take_token(struct quota *q, struct payer *p, int class, uint64_t now)
+{
+	double tokens = tokens_at(q, p, class, now);
+	int granted = tokens >= 1;
+
 	p->used = now;
 	p->bucket[class].filled = now;
-	p->bucket[class].tokens += elapsed * rate;
-	if (p->bucket[class].tokens > rate)
-		p->bucket[class].tokens = rate;
-	if (p->bucket[class].tokens < 1)
-		return 0;
-	p->bucket[class].tokens -= 1;
-	return 1;
+	p->bucket[class].tokens = granted ? tokens - 1 : tokens;
+	*(granted ? &p->bucket[class].granted : &p->bucket[class].throttled) += 1;
+	return granted;
 }
 
 enum err quota_take(struct quota *q, const char *account, const char *region, int class, uint64_t now_monotonic)
@@ -282,4 +308,39 @@ enum err quota_take(struct quota *q, const char *account, const char *region, in
 		return ERR_OK;
 	return err_fail(ERR_KMS_THROTTLING,
 		"You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.");
+}
+
+/* ---- Looking ---- */
+
+int quota_is_enforced(const struct quota *q)
+{
+	return q->enforced;
+}
+
+static void tell(const struct quota *q, const struct payer *p, uint64_t now,
+	void (*each)(void *context, const struct quota_bucket *bucket), void *context)
+{
+	for (int i = 0; i < CLASSES; i++) {
+		const struct quota_bucket b = {.account = p->account,
+			.region = p->region,
+			.class = i,
+			.rate = q->rate[i],
+			.tokens = tokens_at(q, p, i, now),
+			.granted = p->bucket[i].granted,
+			.throttled = p->bucket[i].throttled};
+
+		each(context, &b);
+	}
+}
+
+void quota_each(struct quota *q, const char *account, const char *region, uint64_t now_monotonic,
+	void (*each)(void *context, const struct quota_bucket *bucket), void *context)
+{
+	pthread_mutex_lock(&q->lock);
+	if (q->enforced) {
+		payer_of(q, account, region, now_monotonic);
+		for (size_t i = 0; i < q->payer_count; i++)
+			tell(q, q->payers[i], now_monotonic, each, context);
+	}
+	pthread_mutex_unlock(&q->lock);
 }

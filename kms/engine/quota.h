@@ -24,6 +24,12 @@ void quota_free(struct quota *q);
  */
 enum err quota_configure(struct quota *q, const char *text);
 
+/** Would quota_configure() take it? */
+enum err quota_check_text(const char *text);
+
+/* All actions of STS together. */
+#define QUOTA_STS "sts"
+
 enum { QUOTA_CLASSES_MAX = 80 };
 /** The class that a request falls into: @spec is the key's or the key pair's, "" when there is none. -1: no such operation. */
 int quota_class(const char *operation, const char *spec);
@@ -34,5 +40,18 @@ uint32_t quota_rate(struct quota *q, int class);
 
 /** Take one request. ERR_KMS_THROTTLING with AWS's words. */
 enum err quota_take(struct quota *q, const char *account, const char *region, int class, uint64_t now_monotonic);
+
+/** What is in a bucket now, and what was asked of it since it is there. */
+struct quota_bucket {
+	const char *account, *region; /* region "": those beyond the first 16 of an account together */
+	int class;
+	uint32_t rate;
+	double tokens;
+	uint64_t granted, throttled;
+};
+int quota_is_enforced(const struct quota *q);
+/** Every bucket; those of @account and @region also when nothing was asked of them yet. None while nothing is enforced. */
+void quota_each(struct quota *q, const char *account, const char *region, uint64_t now_monotonic,
+	void (*each)(void *context, const struct quota_bucket *bucket), void *context);
 
 #endif

@@ -37,7 +37,7 @@ static enum err missing(const struct call *call, const struct key_name *name, co
 	names_key_arn_of(call->region, account, name->id, name->multi_region, arn);
 	/* Another account must not learn which of our keys exist. */
 	if (strcmp(account, call->caller->account) != 0)
-		return authorize_deny(call->caller, call->op->name, arn);
+		return authorize_unknown(call->caller, call->op->name, arn);
 	return err_fail(ERR_KMS_NOT_FOUND, "Key '%s' does not exist", arn);
 }
 
@@ -49,7 +49,8 @@ static enum err by_id(struct call *call, const struct key_name *name, const char
 	if (e == ERR_NOT_FOUND)
 		return missing(call, name, account);
 	TRY(e);
-	if (strcmp(key.account, account) != 0 || key.multi_region != name->multi_region)
+	if (strcmp(key.account, account) != 0 || key.multi_region != name->multi_region ||
+		key.manager == KEY_MANAGER_SERVICE)
 		return missing(call, name, account);
 	*ret = key;
 	return ERR_OK;
@@ -63,6 +64,8 @@ static enum err by_alias(struct call *call, const struct key_name *name, const c
 	if (e == ERR_NOT_FOUND && strcmp(account, call->caller->account) == 0 &&
 		strcmp(name->alias, NAMES_SERVICE_ALIAS) == 0)
 		return managed_key_create(call, ret);
+	if (e == ERR_NOT_FOUND && call->foreign_alias[0] != '\0')
+		return authorize_unknown(call->caller, call->op->name, call->foreign_alias);
 	if (e == ERR_NOT_FOUND)
 		return resolve_alias_missing(call->region, account, name->alias);
 	TRY(e);
@@ -85,5 +88,7 @@ enum err resolve_key(struct call *call, const char *text, struct store_key *ret)
 		return by_id(call, &name, account, ret);
 	if (!(call->op->flags & OP_ALIASES))
 		return err_fail(ERR_KMS_NOT_FOUND, "Invalid keyId '%.*s'", SHOWN_MAX, text);
+	if (strcmp(account, call->caller->account) != 0)
+		names_alias_arn(call->region, account, name.alias, call->foreign_alias);
 	return by_alias(call, &name, account, ret);
 }

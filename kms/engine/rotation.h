@@ -6,7 +6,7 @@
 
 #include "kms/engine/internal.h"
 
-enum { ROTATION_DAYS_DEFAULT = 365, ROTATION_ON_DEMAND_MAX = 25 };
+enum { ROTATION_DAYS_DEFAULT = 365 };
 #define ENGINE_DAY (UINT64_C(86400) * CLOCK_SECOND)
 
 /** Set the schedule in @key: the first rotation @days after it was enabled, or after the last automatic one. */

@@ -10,6 +10,8 @@
 #include "kms/engine/authorize.h"
 #include "kms/engine/identity.h"
 #include "kms/engine/principals.h"
+#include "kms/engine/quota.h"
+#include "kms/engine/refusals.h"
 #include "kms/engine/session.h"
 #include "kms/engine/sts.h"
 
@@ -373,6 +375,22 @@ static void fail(struct call *call, enum err e, struct engine_sts_reply *reply)
 	reply->message[0] = '\0';
 }
 
+/* No request of STS, or too many of them: of those not each is recorded (refusals.h). */
+static int is_recorded(struct call *call, enum err e)
+{
+	if (e != ERR_KMS_VALIDATION && e != ERR_KMS_UNKNOWN_OPERATION && e != ERR_KMS_THROTTLING)
+		return 1;
+	return refusals_admit(call->engine, call->caller->account, e);
+}
+
+static enum err pay(struct call *call)
+{
+	struct engine *engine = call->engine;
+
+	return quota_take(engine->quota, call->caller->account, call->region, quota_class(QUOTA_STS, ""),
+		engine->clock->monotonic(engine->clock));
+}
+
 /*
  * Under the keystore's lock from the first look to the record: what is remembered may have been changed by another process, and
  * credentials outlive what they were given for by hours.
@@ -380,12 +398,22 @@ static void fail(struct call *call, enum err e, struct engine_sts_reply *reply)
 static enum err act_and_record(struct call *call, struct engine_sts_reply *reply)
 {
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
-	enum err e;
+	enum err e = pay(call);
 
+	if (e != ERR_OK && !is_recorded(call, e)) {
+		fail(call, e, reply);
+		return ERR_OK;
+	}
 	TRY(store_txn_begin(call->engine->store, &txn));
-	e = access_key_stands(call->engine, call->caller);
 	if (e == ERR_OK)
+		e = access_key_stands(call->engine, call->caller);
+	if (e == ERR_OK) {
 		e = act(call);
+		if (e != ERR_OK && !is_recorded(call, e)) {
+			fail(call, e, reply);
+			return ERR_OK;
+		}
+	}
 	if (e != ERR_OK)
 		fail(call, e, reply);
 	TRY(record(call, reply));

@@ -105,7 +105,7 @@ static int match_typed(const struct condition_operator *o, const char *pattern, 
 	}
 }
 
-static enum err match_value(const struct condition *c, const struct pattern *pattern,
+static enum err match_value(const struct condition *c, int allows, const struct pattern *pattern,
 	const struct policy_request *request, const char *value, int *ret)
 {
 	char *owned AUTO_FREE = NULL;
@@ -114,16 +114,17 @@ static enum err match_value(const struct condition *c, const struct pattern *pat
 
 	if (e != ERR_OK && e != ERR_NOT_FOUND)
 		return e;
-	*ret = e == ERR_OK && match_typed(c->operator, text, value);
+	*ret = e == ERR_OK ? match_typed(c->operator, text, value) : allows && c->operator->negated;
 	return ERR_OK;
 }
 
 /* Does the value match any of the document's? */
-static enum err match_any(const struct condition *c, const struct policy_request *request, const char *value, int *ret)
+static enum err match_any(
+	const struct condition *c, int allows, const struct policy_request *request, const char *value, int *ret)
 {
 	*ret = 0;
 	for (size_t i = 0; i < c->count && !*ret; i++)
-		TRY(match_value(c, &c->values[i], request, value, ret));
+		TRY(match_value(c, allows, &c->values[i], request, value, ret));
 	return ERR_OK;
 }
 
@@ -158,15 +159,15 @@ static int holds_when_present(const struct condition *c)
  * ForAnyValue: one value passes. ForAllValues: each does. Without a set operator a key of several values passes when one of them
  * matches, or, negated, none does.
  */
-static enum err holds_for(
-	const struct condition *c, const struct policy_request *request, const struct policy_values *values, int *ret)
+static enum err holds_for(const struct condition *c, int allows, const struct policy_request *request,
+	const struct policy_values *values, int *ret)
 {
 	int all = c->set == SET_ALL || (c->set == SET_NONE && c->operator->negated), matches;
 
 	for (size_t i = 0; i < values->count; i++) {
 		int passes;
 
-		TRY(match_any(c, request, values->list[i], &matches));
+		TRY(match_any(c, allows, request, values->list[i], &matches));
 		passes = matches != c->operator->negated;
 		if (passes != all) {
 			*ret = passes;
@@ -189,7 +190,8 @@ static void trace_condition(json_t *trace, const struct condition *c, const stru
 					     "PolicyValues", wanted, "RequestValues", found, "Holds", holds));
 }
 
-enum err condition_holds(const struct condition *c, const struct policy_request *request, json_t *trace, int *ret_holds)
+enum err condition_holds(
+	const struct condition *c, int allows, const struct policy_request *request, json_t *trace, int *ret_holds)
 {
 	struct policy_values values __attribute__((cleanup(policy_values_free))) = {.count = 0};
 	int holds;
@@ -201,7 +203,7 @@ enum err condition_holds(const struct condition *c, const struct policy_request 
 	else if (c->operator->class == CLASS_NULL)
 		holds = holds_when_present(c);
 	else
-		TRY(holds_for(c, request, &values, &holds));
+		TRY(holds_for(c, allows, request, &values, &holds));
 	if (trace != NULL)
 		trace_condition(trace, c, &values, holds);
 	*ret_holds = holds;

@@ -11,7 +11,8 @@ static int match_action(const struct statement *s, const char *action)
 	return s->not_action;
 }
 
-static enum err match_pattern(const struct pattern *p, const struct policy_request *request, int *ret)
+/* @ret_unknown is set when a variable has no value. */
+static enum err match_pattern(const struct pattern *p, const struct policy_request *request, int *ret, int *ret_unknown)
 {
 	char *owned AUTO_FREE = NULL;
 	const char *text;
@@ -26,17 +27,21 @@ static enum err match_pattern(const struct pattern *p, const struct policy_reque
 	if (e != ERR_OK && e != ERR_NOT_FOUND)
 		return e;
 	*ret = e == ERR_OK && glob_match(text, request->resource, 1, 0);
+	*ret_unknown |= e == ERR_NOT_FOUND;
 	return ERR_OK;
 }
 
 static enum err match_resource(
 	const struct policy *policy, const struct statement *s, const struct policy_request *request, int *ret)
 {
-	int found = policy->kind == POLICY_TRUST;
+	int found = policy->kind == POLICY_TRUST, unknown = 0;
 
 	for (size_t i = 0; i < s->resource_count && !found; i++)
-		TRY(match_pattern(&s->resources[i], request, &found));
+		TRY(match_pattern(&s->resources[i], request, &found, &unknown));
 	*ret = found != s->not_resource;
+	/* What is excepted cannot be told: nothing is allowed by it. */
+	if (s->not_resource && unknown && !s->deny)
+		*ret = 0;
 	return ERR_OK;
 }
 
@@ -56,7 +61,7 @@ static enum err match_conditions(
 	for (size_t i = 0; i < s->condition_count && (all || trace != NULL); i++) {
 		int holds;
 
-		TRY(condition_holds(&s->conditions[i], request, trace, &holds));
+		TRY(condition_holds(&s->conditions[i], !s->deny, request, trace, &holds));
 		all &= holds;
 	}
 	*ret = all;

@@ -71,9 +71,12 @@ struct condition {
 /** Can a value of the document be read as the operator's class? */
 int condition_value_is_sound(const struct condition_operator *operator, const char * text);
 
-/** @trace NULL or the array that takes what was compared. */
+/**
+ * @allows: of an Allow. A value whose variable has no value matches nothing; but where an Allow says that it may not match, nothing passes.
+ * @trace NULL or the array that takes what was compared.
+ */
 enum err condition_holds(
-	const struct condition *c, const struct policy_request *request, json_t *trace, int *ret_holds);
+	const struct condition *c, int allows, const struct policy_request *request, json_t *trace, int *ret_holds);
 
 /* ---- Typed values (values.c) ---- */
 

@@ -48,6 +48,10 @@ enum err db_integer(struct db *db, const char *sql, int64_t *ret);
 /** Translate an SQLite result into ours, with a text that says what to do. */
 enum err db_error(sqlite3 *handle, int rc);
 
+/* What is counted and kept of keys (counts.c): behind the insertion of a row, and before its removal. Triggers are off. */
+enum err store_key_made(struct store *store, int64_t row);
+enum err store_key_goes(struct store *store, int64_t row);
+
 /** Version check and migrations. */
 enum err schema_check(struct db *db, const char *path);
 enum err schema_migrate(struct db *db);

@@ -75,7 +75,7 @@ enum err store_key_insert(struct store *store, const struct store_key *k, const 
 	key_bind_mutable(&q, 10, k);
 	TRY(query_run(&q, NULL));
 	*ret_row = sqlite3_last_insert_rowid(q.db->handle);
-	return ERR_OK;
+	return store_key_made(store, *ret_row);
 }
 
 enum err store_key_find(struct store *store, const char *region, const uint8_t id[UUID_SIZE], struct store_key *ret)
@@ -140,6 +140,7 @@ enum err store_key_destroy(struct store *store, int64_t row)
 {
 	struct query q AUTO_QUERY = {0};
 
+	TRY(store_key_goes(store, row));
 	TRY(query_begin(store, SQL_KEY_DELETE, &q));
 	query_bind_int(&q, 0, row);
 	return query_run_on_one(&q);

@@ -148,6 +148,15 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	"ALTER TABLE grants ADD COLUMN grantee_id TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE grants ADD COLUMN retiring_id TEXT NOT NULL DEFAULT '';" NAMED BIND_POLICIES BIND_TRUSTS
 		BIND_GRANTS "DROP TABLE temp.named;",
+
+	/* How many customer keys each account has in each Region: a quota is asked for it with each new key. */
+	"CREATE TABLE key_counts (account TEXT NOT NULL, region TEXT NOT NULL, n INTEGER NOT NULL,"
+	" PRIMARY KEY (account, region)) WITHOUT ROWID;"
+	"INSERT INTO key_counts SELECT account, region, count(*) FROM keys WHERE manager = 0 GROUP BY account, region;"
+	/* What a price list asks of a key that is gone: what it was and until when it cost something. */
+	"CREATE TABLE gone_keys (region TEXT NOT NULL, id BLOB NOT NULL, multi_region INTEGER NOT NULL,"
+	" account TEXT NOT NULL, manager INTEGER NOT NULL, spec TEXT NOT NULL, created INTEGER NOT NULL,"
+	" until INTEGER NOT NULL, rotations INTEGER NOT NULL, PRIMARY KEY (region, id)) WITHOUT ROWID;",
 };
 
 enum err schema_check(struct db *db, const char *path)

@@ -56,8 +56,23 @@ static const struct {
 	[SQL_KEY_SET_DESCRIPTION] = {1, "UPDATE keys SET description = ? WHERE row = ?"},
 	[SQL_KEY_DESCRIPTION] = {0, "SELECT description FROM keys WHERE row = ?"},
 	[SQL_KEY_DELETE] = {1, "DELETE FROM keys WHERE row = ?"},
+	[SQL_KEY_COUNT_UP] = {1,
+		"INSERT INTO key_counts (account, region, n) SELECT account, region, 1 FROM keys WHERE "
+		"row = ? AND manager = 0 ON CONFLICT DO UPDATE SET n = n + 1"},
+	[SQL_KEY_COUNT_DOWN] = {1, "UPDATE key_counts SET n = n - 1 WHERE (account, region) = "
+				   "(SELECT account, region FROM keys WHERE row = ? AND manager = 0)"},
+	[SQL_KEY_COUNT] = {0, "SELECT n FROM key_counts WHERE account = ? AND region = ?"},
+	[SQL_KEY_COUNT_EACH] = {0, "SELECT account, region, n FROM key_counts WHERE n > 0 ORDER BY account, region"},
+	[SQL_MOST_ALIASES] = {0, "SELECT key, count(*) AS n FROM aliases GROUP BY key ORDER BY n DESC, key LIMIT 1"},
+	[SQL_MOST_GRANTS] = {0, "SELECT key, count(*) AS n FROM grants GROUP BY key ORDER BY n DESC, key LIMIT 1"},
+	[SQL_MOST_TAGS] = {0, "SELECT key, count(*) AS n FROM tags GROUP BY key ORDER BY n DESC, key LIMIT 1"},
+	[SQL_MOST_ROTATIONS] = {0,
+		"SELECT row, on_demand FROM keys WHERE on_demand > 0 ORDER BY on_demand DESC, row LIMIT 1"},
+	[SQL_MOST_POLICY] = {0,
+		"SELECT key, length(CAST(document AS BLOB)) AS n FROM key_policies ORDER BY n DESC, key LIMIT 1"},
 	[SQL_KEY_LIST] = {0,
-		"SELECT " KEY_COLUMNS " FROM keys WHERE account = ? AND region = ? AND row > ? ORDER BY row LIMIT ?"},
+		"SELECT " KEY_COLUMNS
+		" FROM keys WHERE account = ? AND region = ? AND row > ? AND manager <> 2 ORDER BY row LIMIT ?"},
 	/*
 	 * Work is found in the order of its time, behind the one found last, by indexes that hold what has a time alone. Nothing else of
 	 * the row is read, so that a damaged row holds up nobody but itself.
@@ -183,6 +198,15 @@ static const struct {
 		"GROUP BY key_arn, operation, pair ORDER BY key_arn, operation"},
 	[SQL_KEY_CUSTOMERS] = {0, "SELECT " KEY_COLUMNS ", (SELECT count(*) FROM backing_keys b WHERE b.key = keys.row "
 				  "AND b.rotation > 0) FROM keys WHERE manager = 0 ORDER BY row"},
+	[SQL_KEY_REMEMBER] = {2,
+		"INSERT OR REPLACE INTO gone_keys (region, id, multi_region, account, manager, spec, created, until, "
+		"rotations) SELECT region, id, multi_region, account, manager, spec, created, "
+		"max(created, deletion_date - pending_days * 86400000000000), (SELECT count(*) FROM backing_keys b "
+		"WHERE b.key = keys.row AND b.rotation > 0) FROM keys WHERE row = ?"},
+	[SQL_KEY_GONE_EACH] = {0,
+		"SELECT region, id, multi_region, account, spec, created, until, rotations FROM gone_keys "
+		"WHERE manager = 0 AND until > ? ORDER BY created, id"},
+	[SQL_KEY_GONE_SPEC] = {0, "SELECT spec FROM gone_keys WHERE region = ? AND id = ?"},
 	[SQL_AUDIT_LAST] = {0, "SELECT ifnull(max(seq), 0) FROM audit"},
 	[SQL_AUDIT_DROP] = {2, "DELETE FROM audit WHERE seq <= ?"},
 	[SQL_AUDIT_HEAD_GET] = {0, "SELECT base_seq, base_chain, last_seq, last_chain, tag FROM audit_head"},

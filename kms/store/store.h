@@ -22,7 +22,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 5 };
+enum { STORE_SCHEMA_VERSION = 6 };
 enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
 enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
 enum { STORE_TAG_NAME_SIZE = 128 * 4 + 1, STORE_TAG_VALUE_SIZE = 256 * 4 + 1, STORE_MATERIAL_TEXT_SIZE = 257 };
@@ -167,6 +167,15 @@ enum err store_shred(struct store *store);
 /** Keys of an account and region in order of creation, behind @after; at most @limit (@ret has room). */
 enum err store_key_each_customer(struct store *store,
 	enum err (*each)(void *context, const struct store_key *key, uint32_t rotations), void *context);
+/**
+ * Customer keys that were destroyed, as far as they are remembered: name, spec, created; deletion_date is when the waiting for it began,
+ * with pending_days 0. Those for which that was after @since.
+ */
+enum err store_key_gone_each(struct store *store, uint64_t since,
+	enum err (*each)(void *context, const struct store_key *key, uint32_t rotations), void *context);
+/** ERR_NOT_FOUND. */
+enum err store_key_gone_spec(
+	struct store *store, const char *region, const uint8_t id[UUID_SIZE], char ret[STORE_WORD_SIZE]);
 enum err store_key_list(struct store *store, const char *account, const char *region, int64_t after, size_t limit,
 	struct store_key *ret, size_t *ret_count);
 enum key_work {
@@ -184,6 +193,21 @@ struct store_due {
 enum err store_key_due(struct store *store, enum key_work work, uint64_t now, struct store_due *at);
 /** The earliest moment at which there is work, expired wrapping keys included; UINT64_MAX: never. */
 enum err store_key_next_due(struct store *store, uint64_t *ret);
+/** How many customer keys an account has in a region. Costs nothing. */
+enum err store_key_count(struct store *store, const char *account, const char *region, size_t *ret);
+/** … of every account and region that has some; the store may not be used from @each. */
+enum err store_key_count_each(struct store *store,
+	enum err (*each)(void *context, const char *account, const char *region, size_t count), void *context);
+/** The key that has most of something, and how much. Looks at everything there is. ERR_NOT_FOUND: none has any. */
+enum store_most {
+	STORE_MOST_ALIASES,
+	STORE_MOST_GRANTS,
+	STORE_MOST_TAGS,
+	STORE_MOST_ROTATIONS, /* on demand */
+	STORE_MOST_POLICY,    /* bytes of its policy */
+	STORE_MOSTS
+};
+enum err store_key_fullest(struct store *store, enum store_most which, int64_t *ret_key, size_t *ret_count);
 /** How many keys wait for their deletion. */
 enum err store_key_waiting(struct store *store, size_t *ret);
 

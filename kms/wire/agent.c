@@ -17,7 +17,7 @@
 #include "kms/base/io.h"
 
 /* Status message: the error code as its 32-bit pattern, then its text without a NUL. */
-enum { CONTROL_FD = 3, LISTEN_FD = 4, SPARE_FD = 5, STATUS_MAX = 1024 + 4, MAX_ARGUMENTS = 14, STOP_SECONDS = 10 };
+enum { CONTROL_FD = 3, LISTEN_FD = 4, SPARE_FD = 5, STATUS_MAX = 1024 + 4, MAX_ARGUMENTS = 20, STOP_SECONDS = 10 };
 enum { LISTEN_BACKLOG = 128 };
 
 struct wire_agent {
@@ -137,17 +137,23 @@ static enum err start(struct wire_agent *a, const struct wire_agent_config *conf
 {
 	const char *exe = config->exe ? config->exe : "/proc/self/exe";
 	const char *arguments[MAX_ARGUMENTS] = {"signetfs", "kms", "agent", "--control-fd", "3", "--listen-fd", "4"};
+	const struct {
+		const char *name, *value;
+	} options[] = {
+		{"--keystore", config->keystore},
+		{"--root-key", config->root_key},
+		{"--region", config->region},
+		{"--grant-delay", config->grant_delay},
+		{"--resource-quotas", config->resource_quotas},
+	};
 	size_t n = 7;
 
-	arguments[n++] = "--keystore";
-	arguments[n++] = config->keystore;
-	if (config->root_key) {
-		arguments[n++] = "--root-key";
-		arguments[n++] = config->root_key;
-	}
-	if (config->region) {
-		arguments[n++] = "--region";
-		arguments[n++] = config->region;
+	_Static_assert(7 + 2 * (sizeof(options) / sizeof(options[0])) < MAX_ARGUMENTS, "and NULL behind them");
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (!options[i].value)
+			continue;
+		arguments[n++] = options[i].name;
+		arguments[n++] = options[i].value;
 	}
 	TRY(spawn(a, exe, (char *const *)(uintptr_t)arguments));
 	return await_status(a);

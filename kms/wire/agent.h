@@ -23,8 +23,10 @@ struct wire_agent_config {
 	const char *keystore; /* path */
 	const char *
 		root_key; /* "passphrase", "passfile:PATH", "keyfile:PATH", "command:CMD"; NULL: what the keystore says */
-	const char *region; /* default region; NULL: the engine's */
-	const char *exe;    /* NULL: /proc/self/exe */
+	const char *region;          /* default region; NULL: the engine's */
+	const char *grant_delay;     /* as a configuration writes it; NULL: none */
+	const char *resource_quotas; /* likewise; NULL: AWS's numbers */
+	const char *exe;             /* NULL: /proc/self/exe */
 };
 
 /**

@@ -196,6 +196,7 @@ static struct MHD_Daemon *start_daemon(struct wire_server *s, int fd, const stru
 	return MHD_start_daemon(flags, 0, NULL, NULL, server_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_line, s,
 		MHD_OPTION_NOTIFY_COMPLETED, server_request_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
 		notify_connection, s, MHD_OPTION_CONNECTION_LIMIT, s->config.max_connections,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, s->config.max_connections / 4 * 3,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }

@@ -219,7 +219,7 @@ def test_across_accounts(kms_service, kms_box, key):
     kms_box.run("kms", "principal", "create-account", OTHER, "other")
     arn, credentials = user(kms_box, "bea", account=OTHER)
     bea, root = client(kms_service, "kms", credentials), kms_service.client()
-    refused(bea.encrypt, "AccessDeniedException", "no resource-based policy", KeyId=key["Arn"], Plaintext=b"x")
+    refused(bea.encrypt, "AccessDeniedException", "no resource-based policies allow access", KeyId=key["Arn"], Plaintext=b"x")
     share = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{OTHER}:root"}, "Action": "kms:Encrypt", "Resource": "*"}
     root.put_key_policy(KeyId=key["KeyId"], PolicyName="default", Policy=policy(share))
     refused(bea.encrypt, "AccessDeniedException", "no identity-based policy", KeyId=key["Arn"], Plaintext=b"x")

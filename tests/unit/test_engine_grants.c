@@ -344,6 +344,54 @@ static void a_token_before_the_grant_has_spread(void **state)
 		"{'KeyId':'%s'," DATA_KEY ",'GrantTokens':['%s']}", key, g.token);
 }
 
+#define NARROW                                                                                                         \
+	"'Policy':'{\\\"Statement\\\":{\\\"Effect\\\":\\\"Allow\\\",\\\"Action\\\":\\\"kms:%s\\\",\\\"Resource\\\":"   \
+	"\\\"*\\\"}}'"
+
+/* As the session app/one, with a policy of its own that allows one action. */
+static void become_narrowed(struct keystore *k, const char *action)
+{
+	char request[1024];
+	const char *code;
+	json_t *body;
+
+	iam_become(k, "alice");
+	snprintf(request, sizeof(request),
+		"{'RoleArn':'arn:aws:iam::000000000000:role/app','RoleSessionName':'one'," NARROW "}", action);
+	body = iam_sts(k, "AssumeRole", request, &code);
+	assert_non_null(body);
+	iam_become_session(k, json_object_get(body, "Credentials"));
+	json_decref(body);
+}
+
+/* A session that may only what its policy says retires nothing besides, unless the grant names the very session. */
+static void a_session_policy_narrows_retiring(void **state)
+{
+	static const char *const retiring[] = {
+		"arn:aws:iam::000000000000:role/app", "arn:aws:sts::000000000000:assumed-role/app/one"};
+	struct keystore *k = *state;
+	char key[64], arn[ENGINE_ARN_SIZE], role[ENGINE_ARN_SIZE], text[512];
+
+	iam_role(k, "app", "{'Statement':{'Effect':'Allow','Action':'sts:AssumeRole','Principal':{'AWS':'" ALICE "'}}}",
+		role);
+	keystore_new_key(k, key, arn);
+	for (int i = 0; i < 2; i++) {
+		struct grant g;
+
+		iam_become(k, "root");
+		snprintf(text, sizeof(text),
+			"'GranteePrincipal':'" BOB "','RetiringPrincipal':'%s','Operations':['Encrypt']", retiring[i]);
+		g = create(k, key, text);
+		become_narrowed(k, "Encrypt");
+		if (i == 0) {
+			keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "RetireGrant", "{'KeyId':'%s','GrantId':'%s'}",
+				arn, g.id);
+			become_narrowed(k, "RetireGrant");
+		}
+		keystore_do(k, "RetireGrant", "{'KeyId':'%s','GrantId':'%s'}", arn, g.id);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, two_users, keystore_teardown)
 
 int main(void)
@@ -355,6 +403,7 @@ int main(void)
 		TEST(a_name_makes_a_retry_harmless),
 		TEST(grants_made_by_a_grant),
 		TEST(who_may_retire),
+		TEST(a_session_policy_narrows_retiring),
 		TEST(wrong_names_of_grants),
 		TEST(listings),
 		TEST(a_token_before_the_grant_has_spread),

@@ -149,6 +149,24 @@ static const struct row rows[] = {
 	ROW(ROOT, K("Allow", P_ROOT, "kms:Describe*", ""), ALL, NULL, 0, NULL, "", NO_K),
 	ROW(SESSION, TO_ALICE, ALL, NULL, 0, NULL, "", NO_K),
 
+	/* ---- A variable without a value: nothing is allowed by it ---- */
+	ROW(ALICE, DEFAULT,
+		"{'Effect':'Allow','Action':'kms:*','NotResource':'arn:aws:kms:*:*:key/${aws:PrincipalTag/x}'}", NULL,
+		0, NULL, "", NO_I),
+	ROW(ALICE, DEFAULT, "{'Effect':'Allow','Action':'kms:*','NotResource':'arn:aws:kms:*:*:key/other'}", NULL, 0,
+		NULL, "", BY_ID),
+	ROW(ALICE, DEFAULT,
+		ALL ",{'Effect':'Deny','Action':'kms:*','NotResource':'arn:aws:kms:*:*:key/${aws:PrincipalTag/x}'}",
+		NULL, 0, NULL, "", DENY_I),
+	IF("StringNotEquals", "kms:CallerAccount", "'${aws:PrincipalTag/x}'", "kms:CallerAccount=1", 0),
+	IF("StringNotLike", "kms:CallerAccount", "['2','${aws:PrincipalTag/x}*']", "kms:CallerAccount=1", 0),
+	IF("ForAllValues:StringNotEquals", "aws:TagKeys", "'${aws:PrincipalTag/x}'", "aws:TagKeys=a|b", 0),
+	IF("StringNotEquals", "kms:CallerAccount", "'${aws:PrincipalTag/x, 'none'}'", "kms:CallerAccount=1", 1),
+	ROW(ALICE,
+		DEFAULT "," K("Deny", P_ALICE, "kms:*",
+			COND("StringNotEquals", "kms:CallerAccount", "'${aws:PrincipalTag/x}'")),
+		ALL, NULL, 0, NULL, "kms:CallerAccount=1", DENY_K),
+
 	/* ---- A name that was given to somebody else ---- */
 	ROW(ALICE_ANEW, TO_ALICE, NULL, NULL, 0, NULL, "", NO_K),
 	ROW(ALICE_ANEW, TO_ALICE, ALL, NULL, 0, NULL, "", NO_K),
