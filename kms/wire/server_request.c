@@ -10,6 +10,7 @@
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/base/secret.h"
+#include "kms/wire/framing.h"
 #include "kms/wire/sigv4.h"
 #include "kms/wire/sts_query.h"
 
@@ -411,6 +412,12 @@ static enum MHD_Result begin(struct wire_server *s, struct MHD_Connection *conne
 
 	if (!peer_of(connection))
 		return MHD_NO;
+	/* Answered before the body is read: the library closes the connection behind it. */
+	if (!framing_is_sound(connection)) {
+		const struct exchange x = {.server = s, .connection = connection};
+
+		return respond_outside(&x, MHD_HTTP_BAD_REQUEST, "MalformedHttpRequestException");
+	}
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return MHD_NO;

@@ -85,6 +85,116 @@ def test_reload_takes_the_new_certificate_and_keeps_connections(box, certificate
     assert service.process.wait(LIMIT) == 0
 
 
+def configure(box, **settings):
+    """The box's configuration with these entries of [kms] in place of those of the same name."""
+    path = os.path.join(box.home, ".config/signetfs/signetfs.ini")
+    with open(path) as f:
+        lines = [line for line in f.read().splitlines() if line.split(" =")[0] not in settings]
+    with open(path, "w") as f:
+        f.write("\n".join(lines + [f"{name} = {value}" for name, value in settings.items()]) + "\n")
+
+
+def test_reload_is_all_or_nothing(box, certificates):
+    """A mistake anywhere in it, and everything stays: what is right in the same configuration, too."""
+    certificates("first")
+    box.make_keystore(f"tls-cert = {box.path('tls.pem')}\ntls-key = {box.path('tls.key')}\nquotas = CreateKey=1\n")
+    manager = Manager(box)
+    service = Service(box, env={**box.env, "NOTIFY_SOCKET": manager.path})
+    manager.expect("READY=1")
+
+    def reload():
+        service.process.send_signal(signal.SIGHUP)
+        manager.expect("RELOADING=1")
+        manager.expect("READY=1")
+
+    def limits():
+        answer = json.loads(box.run("kms", "quotas", "--json", "--kms", f"unix:{service.socket}").stdout)
+        found = {q["Quota"]: q["Limit"] for q in answer["RequestQuotas"] + answer["ResourceQuotas"]}
+        return found["CreateKey"], found["keys"]
+
+    assert limits() == (1, 100000)
+    # A good certificate beside quotas that are none; good quotas beside a certificate that is none; and so on.
+    certificates("second")
+    configure(box, quotas="CreateKey=0")
+    reload()
+    assert (limits(), served_subject(service.port)) == ((1, 100000), "first")
+    configure(box, quotas="CreateKey=7", **{"resource-quotas": "tags-per-key=51"})
+    reload()
+    assert (limits(), served_subject(service.port)) == ((1, 100000), "first")
+    configure(box, quotas="CreateKey=7", **{"resource-quotas": "keys=5", "grant-delay": "2d"})
+    reload()
+    assert (limits(), served_subject(service.port)) == ((1, 100000), "first")
+    os.rename(box.path("tls.pem"), box.path("good.pem"))
+    with open(box.path("tls.pem"), "w") as f:
+        f.write("no certificate")
+    configure(box, **{"grant-delay": "5m"})
+    reload()
+    assert (limits(), served_subject(service.port)) == ((1, 100000), "first")
+    assert service.log().count("the configuration was not reloaded: ") == 4
+    os.rename(box.path("good.pem"), box.path("tls.pem"))
+    reload()
+    assert (limits(), served_subject(service.port)) == ((7, 5), "second")
+    service.process.terminate()
+    assert service.process.wait(LIMIT) == 0
+
+
+def test_quotas_of_a_service_and_of_a_keystore(box):
+    box.make_keystore("quotas = CreateKey=3\nresource-quotas = keys=2 aliases-per-key=1\n")
+    service = Service(box)
+    kms = service.client()
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_key()
+    with pytest.raises(kms.exceptions.LimitExceededException):
+        kms.create_key()
+    kms.create_alias(AliasName="alias/one", TargetKeyId=key)
+    with pytest.raises(kms.exceptions.LimitExceededException):
+        kms.create_alias(AliasName="alias/two", TargetKeyId=key)
+
+    def rows(*options):
+        lines = box.run("kms", "quotas", *options).stdout.splitlines()
+        assert lines[0].split() == ["Quota", "Account", "Region", "Limit", "Used", "Left", "Throttled", "Key"]
+        return {line.split()[0]: line.split()[1:] for line in lines[1:]}
+
+    of_service = rows("--kms", f"unix:{service.socket}")
+    assert of_service["CreateKey"][:3] == ["000000000000", "us-east-1", "3"]
+    assert of_service["keys"] == ["000000000000", "us-east-1", "2", "2", "0", "-", "-"]
+    assert of_service["aliases-per-key"] == ["000000000000", "us-east-1", "1", "1", "0", "-", key]
+    assert of_service["tags-per-key"] == ["-", "-", "50", "0", "50", "-", "-"]
+    assert "GetPublicKey" not in of_service and "GetPublicKey" in rows("--all", "--kms", f"unix:{service.socket}")
+    # The keystore by itself: what is there is the same, and the same limits hold for whoever opens it.
+    of_keystore = rows()
+    assert of_keystore["keys"] == of_service["keys"] and "CreateKey" not in of_keystore
+    assert "LimitExceededException" in box.run("kms", "create-key", code=None).stderr
+    # Over TCP an access key of the owner will do; a user's will not, and one without credentials gets nothing.
+    env = {**box.env, "AWS_ACCESS_KEY_ID": service.access_key, "AWS_SECRET_ACCESS_KEY": service.secret}
+    answer = json.loads(box.run("kms", "quotas", "--json", "--kms", service.url, env=env).stdout)
+    assert answer["RequestQuotasEnforced"] is True and len(answer["RequestQuotas"]) > 50
+    box.run("kms", "principal", "create", "ada")
+    box.run("kms", "principal", "attach", "ada", "--policy-name", "all", "--policy", json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}))
+    made = json.loads(box.run("kms", "principal", "access-key", "ada").stdout)["AccessKey"]
+    env = {**box.env, "AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+    refused = box.run("kms", "quotas", "--kms", service.url, env=env, code=None)
+    assert refused.returncode != 0 and refused.stdout == "" and "not authorized" in refused.stderr
+    assert service.stop() == 0
+
+
+def test_a_grant_spreads_in_every_process(kms_box):
+    """The delay is the configuration's: the agent of a command has it as a service has."""
+    configure(kms_box, **{"grant-delay": "1h"})
+    run = kms_box.run
+    key = json.loads(run("kms", "create-key").stdout)["KeyMetadata"]["KeyId"]
+    run("kms", "principal", "create", "ada")
+    run("kms", "create-grant", "--key-id", key, "--grantee-principal", "arn:aws:iam::000000000000:user/ada", "--operations", "Encrypt")
+    said = json.loads(run("kms", "simulate-policy", "--json", "--principal", "ada", "--action", "kms:Encrypt", "--key-id", key).stdout)
+    assert said["Decision"] == "implicitDeny"
+    configure(kms_box, **{"grant-delay": "0s"})
+    said = json.loads(run("kms", "simulate-policy", "--json", "--principal", "ada", "--action", "kms:Encrypt", "--key-id", key).stdout)
+    assert said["Decision"] == "allowed"
+    configure(kms_box, **{"grant-delay": "forever"})
+    assert "grant-delay = forever" in run("kms", "list-keys", code=None).stderr
+
+
 def test_sockets_of_a_service_manager(kms_box):
     sockets = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_INET)]
     sockets[0].bind(kms_box.path("handed.sock"))

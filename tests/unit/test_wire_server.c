@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -265,6 +267,54 @@ static void test_idle_connections_are_closed(void **state)
 	close(fd);
 }
 
+/* From @host, a name of this machine; -1 when nobody answers /healthz. */
+static int connect_from(const struct place *p, const char *host)
+{
+	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer[512];
+
+	inet_pton(AF_INET, host, &from.sin_addr);
+	inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+	to.sin_port = htons((uint16_t)atoi(strrchr(p->tcp_address, ':') + 1));
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request) &&
+		recv(fd, answer, sizeof(answer), 0) > 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* One address cannot take all connections: the others find room. */
+static void test_one_peer_does_not_shut_out_the_others(void **state)
+{
+	struct place *p = *state;
+	struct wire_server_config config = {
+		.engine = p->engine, .clock = &p->clock.clock, .threads = 1, .max_connections = 8};
+	struct listener l;
+	int greedy[6], other[2];
+
+	assert_int_equal(wire_server_new(&config, &p->server), ERR_OK);
+	assert_int_equal(listener_open("127.0.0.1:0", 0600, &l), ERR_OK);
+	snprintf(p->tcp_address, sizeof(p->tcp_address), "http://%s", l.address);
+	assert_int_equal(wire_server_listen(p->server, &l, NULL), ERR_OK);
+	for (int i = 0; i < 6; i++) {
+		greedy[i] = connect_from(p, "127.0.0.1");
+		assert_true(greedy[i] >= 0);
+	}
+	assert_int_equal(connect_from(p, "127.0.0.1"), -1);
+	for (int i = 0; i < 2; i++) {
+		other[i] = connect_from(p, "127.0.0.2");
+		assert_true(other[i] >= 0);
+	}
+	for (int i = 0; i < 6; i++)
+		close(greedy[i]);
+	for (int i = 0; i < 2; i++)
+		close(other[i]);
+}
+
 /* The clock that a signature is checked against is the server's. */
 static void test_stale_signature(void **state)
 {
@@ -323,6 +373,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_due_deletion_happens, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stalled_connections_are_closed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_idle_connections_are_closed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_one_peer_does_not_shut_out_the_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stale_signature, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_listeners, set_up, tear_down),
 	};
