@@ -33,6 +33,13 @@ static const struct {
 	{SQL_UID_LIST, "a report"},
 	{SQL_AUDIT_COUNT, "a report: costs"},
 	{SQL_KEY_CUSTOMERS, "a report: costs"},
+	{SQL_KEY_GONE_EACH, "a report: costs"},
+	{SQL_KEY_COUNT_EACH, "a report: quotas"},
+	{SQL_MOST_ALIASES, "a report: quotas"},
+	{SQL_MOST_GRANTS, "a report: quotas"},
+	{SQL_MOST_TAGS, "a report: quotas"},
+	{SQL_MOST_ROTATIONS, "a report: quotas"},
+	{SQL_MOST_POLICY, "a report: quotas"},
 };
 
 static const char *excuse_of(enum sql which)
