@@ -32,7 +32,7 @@ static int two_users(void **state)
 static struct grant create(struct keystore *k, const char *key, const char *rest)
 {
 	json_t *body = keystore_ok(k, "CreateGrant", "{'KeyId':'%s',%s}", key, rest);
-	struct grant g;
+	struct grant g = {.id = ""};
 
 	keystore_text(body, "GrantId", g.id);
 	keystore_text(body, "GrantToken", g.token);
