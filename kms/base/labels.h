@@ -23,7 +23,6 @@
 #define LABEL_SESSIONS      "signetfs/1/sessions"
 #define LABEL_BUCKET_RECORD "signetfs/1/bucket-record"
 #define LABEL_REENCRYPT     "signetfs/1/reencrypt-journal"
-#define LABEL_UNDO          "signetfs/1/undo-headers"
 /* AAD under a bucket key */
 #define LABEL_WRAP_DATA_KEY "signetfs/1/wrap-data-key"
 /* inside the KMS: from a backing key, salt = the blob's random value */

@@ -90,6 +90,13 @@ def options_of(box, *command):
     (["umount"], ["signetfs-mount.8"]),
     (["restore"], ["signetfs-restore.1", "signetfs.1"]),
     (["fsck"], ["signetfs-fsck.8", "signetfs.1"]),
+    (["reencrypt"], ["signetfs-reencrypt.1", "signetfs.1"]),
+    (["keys"], ["signetfs-keys.1", "signetfs.1"]),
+    (["kms", "audit"], ["signetfs-kms.1", "signetfs.1"]),
+    (["kms", "serve"], ["signetfs-kms.1", "signetfs.1"]),
+    (["kms", "init"], ["signetfs-kms.1", "signetfs.1"]),
+    (["kms", "re-encrypt"], ["signetfs-kms.1", "signetfs.1"]),
+    (["kms", "list-keys"], ["signetfs-kms.1", "signetfs.1"]),
 ])
 def test_every_option_is_in_the_man_page(box, command, pages):
     text = "".join(map(man_text, pages))
