@@ -22,6 +22,8 @@ _signetfs() {
 	done
 	case $previous in
 	--names) mapfile -t COMPREPLY < <(compgen -W 'encrypted plain' -- "$word") && return ;;
+	--only | --report | --config-to) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
+	--endpoint-to) mapfile -t COMPREPLY < <(compgen -W 'agent unix: http:// https://' -- "$word") && return ;;
 	--bucket-key) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word") && return ;;
 	--root-key) mapfile -t COMPREPLY < <(compgen -W 'passphrase passfile: keyfile: command:' -- "$word") && return ;;
 	--kms | --endpoint-url) mapfile -t COMPREPLY < <(compgen -W 'agent unix: http:// https://' -- "$word") && return ;;
