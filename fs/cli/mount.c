@@ -17,11 +17,12 @@
 #include "fs/cli/remount.h"
 #include "fs/fuse/control.h"
 #include "fs/fuse/mount.h"
+#include "fs/reencrypt/two_kms.h"
 #include "fs/vault/vault.h"
 #include "kms/base/io.h"
 #include "kms/base/secret.h"
 
-enum { CLOSING_SECONDS = 5 };
+enum { CLOSING_SECONDS = 5, MOVES_MAX = 256 };
 #define NOT_GIVEN UINT64_MAX
 
 struct request {
@@ -33,6 +34,10 @@ struct request {
 	char *vault, *point;                 /* absolute */
 	char *copies[2 * CLI_TEXTS_MAX + 1]; /* lists cut up by parsing; settings point into them */
 	size_t copies_count;
+	struct kms *kms[2 * MOVES_MAX + 1]; /* the last one is the vault's; all stay open as long as it is */
+	size_t kms_count;
+	char *moved_to[2 * MOVES_MAX]; /* endpoints and regions that a descriptor was given */
+	size_t moved_count;
 	int ready_fd; /* tells the waiting parent that the mount works; -1 in the foreground */
 };
 
@@ -52,6 +57,51 @@ static void emit(void *context, enum report_level level, const char *text)
 }
 
 static const struct reporter reporter = {.emit = emit};
+
+/* ---- The way to other KMSs, while the vault moves ---- */
+
+static enum err connect_other(struct request *r, const struct mount_kms_request *q, struct mount_kms *ret)
+{
+	struct cli_settings to AUTO_SETTINGS = {
+		.last_file = q->config, .insecure_http = q->insecure_http, .given = {[CLI_SET_ENDPOINT] = q->endpoint}};
+	const char *endpoint;
+	struct kms *kms;
+
+	TRY(cli_settings_load(&to));
+	TRY(err_wrap(cli_kms_connect(&to, &kms), "the KMS to move to"));
+	r->kms[r->kms_count++] = kms;
+	endpoint = cli_setting(&to, CLI_SET_ENDPOINT);
+	ret->endpoint = r->moved_to[r->moved_count++] = strdup(endpoint ? endpoint : "agent");
+	ret->region = r->moved_to[r->moved_count++] = strdup(cli_setting(&to, CLI_SET_REGION));
+	return ret->endpoint && ret->region ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
+}
+
+/* What the vault's keys are asked of from here on knows the KMS before it, too. */
+static enum err kms_for_move(void *context, const struct mount_kms_request *q, struct mount_kms *ret)
+{
+	struct request *r = context;
+	struct mount_kms k = {.old = r->kms[r->kms_count - 1], .same = !q->endpoint && !q->config};
+	struct kms *to = k.old;
+
+	if (r->kms_count + 2 > sizeof(r->kms) / sizeof(r->kms[0]))
+		return err_fail(ERR_LIMIT, "too many moves in one mount: unmount, and mount again");
+	if (!k.same) {
+		TRY(connect_other(r, q, &k));
+		to = r->kms[r->kms_count - 1];
+	}
+	TRY(two_kms_new(k.old, to, &k.both));
+	r->kms[r->kms_count++] = k.both;
+	*ret = k;
+	return ERR_OK;
+}
+
+static void close_kms(struct request *r)
+{
+	while (r->kms_count > 0)
+		kms_close(r->kms[--r->kms_count]);
+	while (r->moved_count > 0)
+		free(r->moved_to[--r->moved_count]);
+}
 
 /* ---- The mounting process ---- */
 
@@ -123,7 +173,9 @@ static enum err mount_vault_there(struct request *r, struct vault *vault, int si
 		.idle = o->idle,
 		.acl = o->acl,
 		.threads = o->threads,
-		.reporter = &reporter};
+		.reporter = &reporter,
+		.kms_for_move = kms_for_move,
+		.kms_context = r};
 	struct mount *m;
 
 	TRY(mount_start(&config, vault, &m));
@@ -160,14 +212,17 @@ static enum err open_and_mount(struct request *r, struct kms *kms)
 
 static enum err mount_here(struct request *r)
 {
-	struct kms *kms AUTO_KMS = NULL;
 	struct descriptor descriptor;
+	struct kms *kms;
 
 	TRY(prepare_process());
 	TRY(vault_read_descriptor(r->vault, &descriptor));
 	TRY(cli_settings_for_vault(&r->settings, &descriptor));
 	TRY(cli_kms_connect(&r->settings, &kms));
-	return cli_kms_name(&r->settings, open_and_mount(r, kms));
+	r->kms[r->kms_count++] = kms;
+	enum err e = cli_kms_name(&r->settings, open_and_mount(r, kms));
+	close_kms(r);
+	return e;
 }
 
 /* ---- The command ---- */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fs/cli/cli.h"
+#include "fs/fuse/control.h"
+#include "fs/fuse/mount.h"
 #include "fs/reencrypt/reencrypt.h"
 #include "fs/reencrypt/two_kms.h"
 #include "fs/vault/vault.h"
@@ -120,6 +122,71 @@ static enum err run_alone(struct reencrypt_request *r)
 	return cli_kms_name(&r->settings, open_and_run(r, old, both));
 }
 
+/* ---- Through the mount ---- */
+
+struct follow {
+	struct reencrypt_request *r;
+	int ended;
+	enum err e;
+};
+
+static void on_line(void *context, const json_t *line)
+{
+	struct follow *f = context;
+	const char *event = json_string_value(json_object_get(line, "event"));
+	const char *error = json_string_value(json_object_get(line, event ? "reason" : "error"));
+
+	if (event)
+		reencrypt_show_event(&f->r->show, line);
+	if (event && strcmp(event, "survey") == 0)
+		f->ended = 1;
+	if (event && strcmp(event, "end") != 0)
+		return;
+	f->ended = 1;
+	f->e = (enum err)json_integer_value(json_object_get(line, "code"));
+	if (event)
+		f->r->result.failed = (uint64_t)json_integer_value(json_object_get(line, "failed"));
+	if (f->e != ERR_OK)
+		err_fail(f->e, "%s", error ? error : "");
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+static json_t *request_of(const struct reencrypt_request *r)
+{
+	json_t *only = json_array();
+	char *config = r->config_to ? cli_absolute(r->config_to) : NULL;
+	json_t *q;
+
+	for (size_t i = 0; i < r->only.count; i++)
+		json_array_append_new(only, json_string(r->only.item[i]));
+	q = json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:b, s:b, s:b, s:I, s:I}", "op", "reencrypt", "to",
+		text_or_null(r->to), "from", text_or_null(r->from), "endpoint", text_or_null(r->endpoint_to), "config",
+		text_or_null(config), "insecure_http", r->settings.insecure_http, "data", r->data, "only", only,
+		"resume", r->resume, "dry_run", r->dry_run, "survey", reencrypt_show_wants_total(&r->show), "jobs",
+		(json_int_t)r->jobs, "rate", (json_int_t)r->rate);
+	free(config);
+	return q;
+}
+
+static enum err run_through_mount(struct reencrypt_request *r, const struct mount_info *info)
+{
+	json_t *request AUTO_JSON = request_of(r);
+	struct follow f = {.r = r};
+
+	if (!request)
+		return err_fail(ERR_NO_MEMORY, "no memory for the request (are all names UTF-8?)");
+	TRY(err_wrap(control_follow(info, request, &stopped, on_line, &f), "the mount of this vault"));
+	if (!f.ended)
+		return err_fail(ERR_CLOSED,
+			"the mount of this vault ended before the move did; every file can be read, "
+			"and --resume goes on");
+	return f.e;
+}
+
 /* ---- The command ---- */
 
 static int check(const struct reencrypt_request *r)
@@ -140,13 +207,14 @@ static int check(const struct reencrypt_request *r)
 
 static int run(struct reencrypt_request *r)
 {
+	struct mount_info info;
 	enum err e;
 
 	r->vault = cli_absolute(r->given);
 	if (!r->vault)
 		return cli_error("out of memory");
 	catch_signals();
-	e = run_alone(r);
+	e = mount_find_source(r->vault, &info) == ERR_OK ? run_through_mount(r, &info) : run_alone(r);
 	if (e != ERR_OK)
 		return cli_fail(e, "moving %s", r->given);
 	return r->result.failed ? CLI_FAILED : CLI_DONE;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/fuse/control.h"
+#include "fs/fuse/control_reencrypt.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +21,14 @@
 #include "kms/base/json.h"
 #include "kms/base/secret.h"
 
-enum { REQUEST_MAX = 4096, ANSWER_MAX = 1 << 20, PATIENCE_SECONDS = 2 };
+enum { REQUEST_MAX = 65536, ANSWER_MAX = 1 << 20, PATIENCE_SECONDS = 2 };
 
 struct control {
 	struct mount *mount;
 	struct sockaddr_un address;
 	int listener, stop_fd;
 	pthread_t thread;
+	struct control_job *job; /* the last move; NULL: none */
 };
 
 /* ---- Where ---- */
@@ -133,19 +136,37 @@ static json_t *answer(struct mount *m, const char *text, size_t len)
 	return json_pack("{s:s}", "error", "unknown op");
 }
 
-static void serve(struct control *c, int fd)
+/* True when it is a move: the descriptor is its thread's from here on. */
+static int starts_job(struct control *c, int fd, const char *text, size_t len)
+{
+	json_t *request AUTO_JSON = NULL;
+
+	if (json_parse(text, len, &request) != ERR_OK)
+		return 0;
+	const char *op = json_string_value(json_object_get(request, "op"));
+	if (!op || strcmp(op, "reencrypt") != 0)
+		return 0;
+	control_job_start(c->mount, fd, STEAL(request), &c->job);
+	return 1;
+}
+
+/* True when the descriptor was taken over. */
+static int serve(struct control *c, int fd)
 {
 	char request[REQUEST_MAX];
 	size_t len;
 
 	be_patient(fd);
 	if (!may_ask(fd) || read_line(fd, request, sizeof request, &len) != ERR_OK)
-		return;
+		return 0;
+	if (starts_job(c, fd, request, len))
+		return 1;
 	json_t *reply AUTO_JSON = answer(c->mount, request, len);
 	char *text = reply ? json_text(reply, &len) : NULL;
 	if (text && io_write_full(fd, text, len) == ERR_OK)
 		io_write_full(fd, "\n", 1);
 	secret_heap_free(text);
+	return 0;
 }
 
 static void *control_main(void *context)
@@ -159,10 +180,8 @@ static void *control_main(void *context)
 		if (fds[0].revents)
 			break;
 		int fd = fds[1].revents ? accept4(c->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
-		if (fd >= 0) {
-			serve(c, fd);
+		if (fd >= 0 && !serve(c, fd))
 			close(fd);
-		}
 	}
 	return NULL;
 }
@@ -224,6 +243,7 @@ void control_stop(struct control *c)
 		return;
 	if (write(c->stop_fd, &one, sizeof one) == sizeof one)
 		pthread_join(c->thread, NULL);
+	control_job_stop(c->job);
 	control_free(c);
 }
 
@@ -313,4 +333,61 @@ enum err control_ask(const char *mount_point, const char *op, json_t **ret)
 	if (strcmp(info.type, MOUNT_TYPE) != 0)
 		return err_fail(ERR_NOT_FOUND, "%s is a mount of type %s, not signetfs", mount_point, info.type);
 	return err_wrap(control_ask_mount(&info, op, ret), "%s", mount_point);
+}
+
+/* ---- Following ---- */
+
+static enum err send_request(int fd, const json_t *request)
+{
+	size_t len;
+	char *text = json_text(request, &len);
+	enum err e = text ? io_write_full(fd, text, len) : err_fail(ERR_NO_MEMORY, "out of memory");
+
+	secret_heap_free(text);
+	return e == ERR_OK ? io_write_full(fd, "\n", 1) : e;
+}
+
+/* The next line; a signal ends the wait, and what it asks for is passed on once. */
+static ssize_t next_line(FILE *f, char **line, size_t *room, const _Atomic int *stop, int *told)
+{
+	ssize_t n;
+
+	for (;;) {
+		errno = 0;
+		n = getline(line, room, f);
+		if (stop && atomic_load(stop) && !*told) {
+			shutdown(fileno(f), SHUT_WR);
+			*told = 1;
+		}
+		if (n >= 0 || errno != EINTR)
+			return n;
+		clearerr(f);
+	}
+}
+
+enum err control_follow(const struct mount_info *info, const json_t *request, const _Atomic int *stop,
+	void (*each)(void *context, const json_t *line), void *context)
+{
+	int fd = connect_to(info), told = 0;
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return err_fail(ERR_CLOSED, "the process that serves it does not answer, or the mount is not yours");
+	enum err e = send_request(fd, request);
+	FILE *f = fdopen(fd, "r");
+	if (!f) {
+		close(fd);
+		return err_system("control socket");
+	}
+	while (e == ERR_OK && (n = next_line(f, &line, &room, stop, &told)) > 0) {
+		json_t *value AUTO_JSON = NULL;
+
+		if (json_parse(line, (size_t)n, &value) == ERR_OK)
+			each(context, value);
+	}
+	free(line);
+	fclose(f);
+	return e;
 }

@@ -4,7 +4,7 @@
 
 /*
  * A mount answers questions on a Unix socket of its own: one line of JSON in, one line of JSON out, then it hangs up.
- * {"op":"stats"} is the only question. Only the owner of the mount and root are answered (mode 0600, SO_PEERCRED).
+ * {"op":"stats"} is one question; {"op":"reencrypt", …} starts a move, whose events are lines each (control_reencrypt.h). Only the owner of the mount and root are answered (mode 0600, SO_PEERCRED).
  *
  * The socket is named after the mount's device number, in /run/signetfs for root, else in $XDG_RUNTIME_DIR/signetfs or, where there
  * is none, /tmp/signetfs-UID.
@@ -31,6 +31,13 @@ enum err control_ask_mount(const struct mount_info *info, const char *op, json_t
 int control_server(const struct mount_info *info, pid_t *ret_pid);
 /** Ask the mount at @mount_point. ERR_NOT_FOUND: no signetfs mount there; ERR_CLOSED: its process does not answer. */
 enum err control_ask(const char *mount_point, const char *op, json_t **ret);
+
+/**
+ * Ask with a whole request, and have each line of the answer told, until the mount hangs up. When @stop (may be NULL) becomes non-zero, or
+ * a signal comes that sets it, the mount is told that nobody wants more. ERR_CLOSED as above.
+ */
+enum err control_follow(const struct mount_info *info, const json_t *request, const _Atomic int *stop,
+	void (*each)(void *context, const json_t *line), void *context);
 
 /** What "stats" answers: a new reference. */
 json_t *control_stats(struct mount *m);

@@ -397,6 +397,11 @@ dev_t mount_device(const struct mount *m)
 	return m->device;
 }
 
+struct adapter *mount_adapter(struct mount *m)
+{
+	return &m->adapter;
+}
+
 struct vault *mount_vault(struct mount *m)
 {
 	return m->adapter.vault;

@@ -16,6 +16,19 @@
 #include "kms/base/report.h"
 
 struct mount;
+struct adapter;
+
+/* For a move to another CMK (fs/reencrypt): where that is. Borrowed for the call. */
+struct mount_kms_request {
+	const char *endpoint, *config; /* both NULL: the KMS that the vault has */
+	int insecure_http;
+};
+/* Whoever mounts keeps all of it until the vault is closed. */
+struct mount_kms {
+	struct kms *both, *old; /* both: from two_kms_new() */
+	int same;
+	const char *endpoint, *region; /* for the descriptor; NULL: as before */
+};
 
 #define MOUNT_TYPE "fuse.signetfs" /* as /proc/mounts shows it, unless -o subtype= says otherwise */
 
@@ -36,6 +49,9 @@ struct mount_config {
 	unsigned threads; /* 0: chosen */
 	unsigned budget;  /* open descriptors; 0: from the limits */
 	const struct reporter *reporter;
+	/* May be NULL: then the vault cannot be moved while it is mounted. One call at a time. */
+	enum err (*kms_for_move)(void *context, const struct mount_kms_request *request, struct mount_kms *ret);
+	void *kms_context;
 };
 
 /**
@@ -53,6 +69,8 @@ struct mount_info {
 };
 /** Is there a mount of ours that shows @source as where it comes from? */
 int mount_is_shown(const char *source);
+/** Which? ERR_NOT_FOUND. */
+enum err mount_find_source(const char *source, struct mount_info *ret);
 /** What is mounted exactly there (on top). ERR_NOT_FOUND: nothing is. */
 enum err mount_what(const char *mount_point, struct mount_info *ret);
 
@@ -94,6 +112,7 @@ void mount_requests(struct mount *m,
 void mount_stats(struct mount *m, struct mount_stats *ret);
 dev_t mount_device(const struct mount *m); /* after mount_settle() */
 struct vault *mount_vault(struct mount *m);
+struct adapter *mount_adapter(struct mount *m);
 const struct mount_config *mount_configuration(const struct mount *m);
 
 #endif

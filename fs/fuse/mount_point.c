@@ -125,6 +125,11 @@ int mount_is_shown(const char *source)
 	return find_mount(is_ours_from, source, &info);
 }
 
+enum err mount_find_source(const char *source, struct mount_info *ret)
+{
+	return find_mount(is_ours_from, source, ret) ? ERR_OK : err_fail(ERR_NOT_FOUND, "%s is not mounted", source);
+}
+
 /* ---- Checking ---- */
 
 static enum err check_not_mounted(const char *path)

@@ -336,6 +336,13 @@ struct node *node_enter(struct node_table *t, struct node *parent, const char *t
 	return n;
 }
 
+void node_hold(struct node_table *t, struct node *n)
+{
+	pthread_mutex_lock(&t->lock);
+	n->lookups++;
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* Under a number that no file has, so that nothing but its address and its names leads to it. */
 static void retire(struct node_table *t, struct node **slot)
 {

@@ -132,6 +132,9 @@ void nodes_done(struct node_table *t);
  */
 struct node *node_enter(struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st);
 
+/** One lookup more of a node that is in the table; give it back with node_forget(). With the names lock held. */
+void node_hold(struct node_table *t, struct node *n);
+
 /**
  * The same for an inode that was just made; @text NULL: without a name (O_TMPFILE). Always a new node: one that has its number is that of an
  * inode which somebody removed behind the mount, and what the kernel has of it must not pass for the new one. It

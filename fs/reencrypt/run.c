@@ -269,15 +269,15 @@ static void tell_end(struct move *m, enum err e)
 	struct two_kms_calls calls;
 
 	two_kms_calls(m->o->kms, &calls);
-	move_tell(m,
-		json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:{s:I, s:I, s:I, s:I}}", "event", "end",
-			"ok", e == ERR_OK && atomic_load(&m->failed) == 0, "error", e == ERR_OK ? "" : err_name(e),
-			"reason", e == ERR_OK ? "" : err_text(e), "moved", (json_int_t)atomic_load(&m->moved), "kept",
-			(json_int_t)atomic_load(&m->kept), "empty", (json_int_t)atomic_load(&m->empty), "failed",
-			(json_int_t)atomic_load(&m->failed), "bytes", (json_int_t)atomic_load(&m->bytes), "seconds",
-			(double)(c->monotonic(c) - m->started) / (double)CLOCK_SECOND, "kms_calls", "GenerateDataKey",
-			(json_int_t)calls.generate, "Decrypt", (json_int_t)calls.decrypt, "Encrypt",
-			(json_int_t)calls.encrypt, "ReEncrypt", (json_int_t)calls.re_encrypt));
+	move_tell(m, json_pack("{s:s, s:b, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:{s:I, s:I, s:I, s:I}}",
+			     "event", "end", "ok", e == ERR_OK && atomic_load(&m->failed) == 0, "code", (int)e, "error",
+			     e == ERR_OK ? "" : err_name(e), "reason", e == ERR_OK ? "" : err_text(e), "moved",
+			     (json_int_t)atomic_load(&m->moved), "kept", (json_int_t)atomic_load(&m->kept), "empty",
+			     (json_int_t)atomic_load(&m->empty), "failed", (json_int_t)atomic_load(&m->failed), "bytes",
+			     (json_int_t)atomic_load(&m->bytes), "seconds",
+			     (double)(c->monotonic(c) - m->started) / (double)CLOCK_SECOND, "kms_calls",
+			     "GenerateDataKey", (json_int_t)calls.generate, "Decrypt", (json_int_t)calls.decrypt,
+			     "Encrypt", (json_int_t)calls.encrypt, "ReEncrypt", (json_int_t)calls.re_encrypt));
 }
 
 enum err reencrypt_run(const struct reencrypt_options *o, struct reencrypt_result *ret)
