@@ -49,7 +49,7 @@ static enum err write_with_undo(struct vault_file *f, const uint8_t *new, const 
 	char name[UNDO_NAME_SIZE];
 	enum err e;
 
-	undo_name(UNDO_PREFIX, f->header.file_id, name);
+	undo_name(UNDO_PREFIX, file_header_id(old), name);
 	TRY(state_replace(f->v, f->v->state_fd, name, old, header_length(f)));
 	e = write_header_at(f, new, old);
 	/* The old header may go only when the new one is safe; left over, it does no harm. */
@@ -121,6 +121,9 @@ static enum err put(struct rewrap *r)
 	if (f->state != FILE_FRESH) {
 		vault_file_hold_mtime(f);
 		TRY(file_replace_header(f, new, r->old));
+		/* Soon, for a crash would leave another time; where it fails, closing tries again. */
+		if (file_times_restore(f) != ERR_OK)
+			vault_file_hold_mtime(f);
 	}
 	return ERR_OK;
 }
