@@ -102,7 +102,8 @@ static enum err walk_names(struct keys *k, struct kms *kms)
 {
 	const struct vault_open_options open = {
 		.path = k->vault, .read_only = 1, .kms = kms, .clock = clock_system(), .reporter = cli_reporter()};
-	struct walk_options walk = {.calls = {.entry = on_entry, .fault = on_fault}, .jobs = 1, .context = k};
+	struct walk_options walk = {
+		.calls = {.entry = on_entry, .fault = on_fault}, .flags = WALK_LINKS_ONCE, .jobs = 1, .context = k};
 	struct vault *v;
 
 	TRY(vault_open(&open, &v));

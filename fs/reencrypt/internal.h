@@ -28,7 +28,7 @@ struct move {
 	pthread_mutex_t lock, tell_lock; /* tell_lock: one event at a time */
 	struct kms_wrapped_key last;     /* the bucket key noted last */
 	_Atomic int stuck;               /* enum err: no new bucket key is to be had */
-	char why[512];                   /* its explanation */
+	char why[1024];                  /* its explanation; in the end, that of the whole */
 
 	_Atomic uint64_t moved, kept, empty, failed, bytes, blocking;
 	uint64_t total;   /* files that the survey found to move; 0: not known */

@@ -127,6 +127,14 @@ static void go_back(struct move *m)
 	(void)vault_retarget_back(m->v, m->o->kms);
 }
 
+/* Where nothing was moved there is nothing to go on with. */
+static void forget_journal(struct move *m, enum err e)
+{
+	if (e != ERR_OK && e != ERR_INTERRUPTED && !atomic_load(&m->stuck) && !m->o->resume &&
+		atomic_load(&m->moved) == 0)
+		(void)journal_remove(m->v);
+}
+
 /* ---- Moving ---- */
 
 static void tell_start(struct move *m)
@@ -258,9 +266,13 @@ static enum err move(struct move *m)
 		TRY(take_volume_key(m, &volume));
 	enum err e = move_everything(m, with_volume ? &volume : NULL);
 
+	char why[1024];
+
+	snprintf(why, sizeof(why), "%s", e == ERR_OK ? "" : err_text(e));
+	forget_journal(m, e);
 	if (e != ERR_OK || atomic_load(&m->blocking) > 0 || !with_volume)
 		go_back(m);
-	return e;
+	return e == ERR_OK ? ERR_OK : err_fail(e, "%s", why);
 }
 
 static void tell_end(struct move *m, enum err e)
@@ -269,15 +281,15 @@ static void tell_end(struct move *m, enum err e)
 	struct two_kms_calls calls;
 
 	two_kms_calls(m->o->kms, &calls);
-	move_tell(m, json_pack("{s:s, s:b, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:{s:I, s:I, s:I, s:I}}",
-			     "event", "end", "ok", e == ERR_OK && atomic_load(&m->failed) == 0, "code", (int)e, "error",
-			     e == ERR_OK ? "" : err_name(e), "reason", e == ERR_OK ? "" : err_text(e), "moved",
-			     (json_int_t)atomic_load(&m->moved), "kept", (json_int_t)atomic_load(&m->kept), "empty",
-			     (json_int_t)atomic_load(&m->empty), "failed", (json_int_t)atomic_load(&m->failed), "bytes",
-			     (json_int_t)atomic_load(&m->bytes), "seconds",
-			     (double)(c->monotonic(c) - m->started) / (double)CLOCK_SECOND, "kms_calls",
-			     "GenerateDataKey", (json_int_t)calls.generate, "Decrypt", (json_int_t)calls.decrypt,
-			     "Encrypt", (json_int_t)calls.encrypt, "ReEncrypt", (json_int_t)calls.re_encrypt));
+	move_tell(m,
+		json_pack("{s:s, s:b, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:{s:I, s:I, s:I, s:I}}", "event",
+			"end", "ok", e == ERR_OK && atomic_load(&m->failed) == 0, "code", (int)e, "error",
+			e == ERR_OK ? "" : err_name(e), "reason", m->why, "moved", (json_int_t)atomic_load(&m->moved),
+			"kept", (json_int_t)atomic_load(&m->kept), "empty", (json_int_t)atomic_load(&m->empty),
+			"failed", (json_int_t)atomic_load(&m->failed), "bytes", (json_int_t)atomic_load(&m->bytes),
+			"seconds", (double)(c->monotonic(c) - m->started) / (double)CLOCK_SECOND, "kms_calls",
+			"GenerateDataKey", (json_int_t)calls.generate, "Decrypt", (json_int_t)calls.decrypt, "Encrypt",
+			(json_int_t)calls.encrypt, "ReEncrypt", (json_int_t)calls.re_encrypt));
 }
 
 enum err reencrypt_run(const struct reencrypt_options *o, struct reencrypt_result *ret)
@@ -293,8 +305,11 @@ enum err reencrypt_run(const struct reencrypt_options *o, struct reencrypt_resul
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->tell_lock, NULL);
 	e = move(m);
+	snprintf(m->why, sizeof(m->why), "%s", e == ERR_OK ? "" : err_text(e));
 	if (!o->dry_run || e != ERR_OK)
 		tell_end(m, e);
+	if (e != ERR_OK)
+		err_fail(e, "%s", m->why);
 	*ret = (struct reencrypt_result){
 		.moved = m->moved, .kept = m->kept, .empty = m->empty, .failed = m->failed, .bytes = m->bytes};
 	journal_free(m->j);

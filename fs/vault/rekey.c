@@ -20,6 +20,8 @@ enum err vault_retarget(struct vault *v, struct kms *kms, const char *key_id)
 enum err vault_retarget_back(struct vault *v, struct kms *kms)
 {
 	atomic_store(&v->bucket_keys, v->desc.bucket_keys);
+	/* With the next mount it would go on wrapping new files under the other CMK. */
+	v->lower->unlinkat(v->lower, v->state_fd, "bucket", 0);
 	return bucket_cache_retarget(v->cache, kms, v->desc.key_id);
 }
 
