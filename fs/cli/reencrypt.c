@@ -128,6 +128,7 @@ struct follow {
 	struct reencrypt_request *r;
 	int ended;
 	enum err e;
+	char why[1024];
 };
 
 static void on_line(void *context, const json_t *line)
@@ -146,8 +147,7 @@ static void on_line(void *context, const json_t *line)
 	f->e = (enum err)json_integer_value(json_object_get(line, "code"));
 	if (event)
 		f->r->result.failed = (uint64_t)json_integer_value(json_object_get(line, "failed"));
-	if (f->e != ERR_OK)
-		err_fail(f->e, "%s", error ? error : "");
+	snprintf(f->why, sizeof(f->why), "%s", error ? error : "");
 }
 
 static json_t *text_or_null(const char *text)
@@ -184,7 +184,7 @@ static enum err run_through_mount(struct reencrypt_request *r, const struct moun
 		return err_fail(ERR_CLOSED,
 			"the mount of this vault ended before the move did; every file can be read, "
 			"and --resume goes on");
-	return f.e;
+	return f.e == ERR_OK ? ERR_OK : err_fail(f.e, "%s", f.why);
 }
 
 /* ---- The command ---- */
@@ -237,7 +237,7 @@ int cli_reencrypt(int argc, char **argv)
 		{"rate", 0, CLI_NUMBER, &r.rate, "FILES", "at most so many files a second"},
 		{"resume", 0, CLI_FLAG, &r.resume, NULL, "go on with a move that was interrupted"},
 		{"json", 0, CLI_FLAG, &r.show.json, NULL, "events as lines of JSON"},
-		{"report", 0, CLI_TEXT, &r.show.report, "FILE", "write what happened to FILE"},
+		{"report", 0, CLI_TEXT, &r.show.report, "FILE", "a page of HTML about it"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
 	const struct cli_usage usage = {"signetfs reencrypt [OPTION]… VAULT",

@@ -22,6 +22,9 @@ int reencrypt_show_wants_total(const struct reencrypt_show *s);
 void reencrypt_show_event(void *context, const json_t *event);
 void reencrypt_show_end(struct reencrypt_show *s);
 
+/** A page of HTML at @path about a JSON array of events. */
+enum err reencrypt_report(const json_t *events, const char *path);
+
 struct reencrypt_request {
 	const char *given; /* VAULT as it stands on the command line */
 	char *vault;       /* absolute */

@@ -143,7 +143,7 @@ static void show_last(struct reencrypt_show *s, const json_t *e)
 		moved, seconds, seconds > 0 ? (double)moved / seconds : 0, number(e, "kept") + number(e, "empty"),
 		number(e, "failed"));
 	print_calls(json_object_get(e, "kms_calls"));
-	if (json_is_true(json_object_get(e, "ok")))
+	if (json_is_true(json_object_get(e, "ok")) || moved + number(e, "failed") == 0)
 		return;
 	fprintf(stderr,
 		"Not everything is done. The old key must stay enabled until `signetfs keys` lists nothing under "
@@ -205,8 +205,12 @@ int reencrypt_show_wants_total(const struct reencrypt_show *s)
 void reencrypt_show_end(struct reencrypt_show *s)
 {
 	clear_bar(s);
-	if (s->events && s->report && json_dump_file(s->events, s->report, JSON_INDENT(2)) != 0)
-		cli_error("writing the report %s failed", s->report);
+	if (s->events && s->report) {
+		enum err e = reencrypt_report(s->events, s->report);
+
+		if (e != ERR_OK)
+			cli_fail(e, "writing the report %s", s->report);
+	}
 	json_decref(s->events);
 	s->events = NULL;
 }

@@ -106,7 +106,10 @@ def test_a_move_costs_calls_by_bucket_keys_and_lets_the_old_key_go(vault_box, da
     assert files_under(box, vault, ids["old"]) == INODES
     plan = box.run("reencrypt", vault, "--to", "alias/new", "--dry-run").stdout
     assert f"Files to move:         {INODES}\n" in plan and "$0.0000" in plan
-    made = calls_of(box, lambda: box.run("reencrypt", vault, "--to", "alias/new", *["--data"] * data))
+    page = box.path("report.html")
+    made = calls_of(box, lambda: box.run("reencrypt", vault, "--to", "alias/new", "--report", page, *["--data"] * data))
+    with open(page) as f:
+        assert "Everything that was asked for is under the new key" in f.read()
     # Opening and proving the volume key, and one old bucket key.
     assert made == {"GenerateDataKey": 1, "Decrypt": 3, "ReEncrypt": 1}
     assert "Nothing is under" in box.run("keys", vault, "--key", ids["old"]).stdout
@@ -253,7 +256,7 @@ def test_refusals_say_why_and_change_nothing(vault_box, tmp_path):
             (["--resume", "--to", "alias/new"], 2, "leave out"),
             (["--to", "alias/old", "--only", "no/such"], 1, "no/such"),
             (["--to", "alias/old", "--jobs", "1000"], 2, "at most"),
-            (["--to", "alias/old", "--endpoint-to", "unix:/no/such.sock"], 4, "the KMS to move to")]:
+            (["--to", "alias/old", "--endpoint-to", "unix:/no/such.sock"], 4, "/no/such.sock")]:
         done = box.run("reencrypt", vault, *words, code=code)
         assert text in done.stderr.lower() or text in done.stderr, (words, done.stderr)
         assert files_under(box, vault, ids["old"]) == INODES
