@@ -108,7 +108,8 @@ static void put_spans(struct report *r, const struct report_timeline *t, const s
 	}
 }
 
-static void put_marks(struct report *r, const struct report_timeline *t, const struct timescale *s)
+/* @lines: the lines down to the axis, which come first, so that none crosses a number. */
+static void put_marks(struct report *r, const struct report_timeline *t, const struct timescale *s, int lines)
 {
 	double free_from[MARK_ROWS] = {0};
 
@@ -117,12 +118,16 @@ static void put_marks(struct report *r, const struct report_timeline *t, const s
 		double x = scale_place(&s->x, e->seconds);
 		double y = s->axis - 14 - (double)row_of(x, free_from) * MARK_ROW;
 
-		fprintf(r->out, "<g class='mark %s'><title>", markup_mood(e->mood));
-		markup_text(r, e->what);
+		fprintf(r->out, "<g class='mark %s'>", markup_mood(e->mood));
+		if (lines) {
+			fprintf(r->out, "<path d='M%.1f %.1fV%.1f'/></g>\n", x, y, s->axis);
+			continue;
+		}
+		markup_element(r, "title", e->what);
 		fprintf(r->out,
-			"</title><path d='M%.1f %.1fV%.1f'/><circle cx='%.1f' cy='%.1f' r='%d'/>"
-			"<text x='%.1f' y='%.1f' text-anchor='middle'>%zu</text></g>\n",
-			x, y, s->axis, x, y, MARK, x, y + 4, i + 1);
+			"<circle cx='%.1f' cy='%.1f' r='%d'/><text x='%.1f' y='%.1f' "
+			"text-anchor='middle'>%zu</text></g>\n",
+			x, y, MARK, x, y + 4, i + 1);
 	}
 }
 
@@ -157,7 +162,8 @@ void report_timeline(struct report *r, const struct report_timeline *t)
 	markup_svg_begin(r, s.axis + AXIS_HEIGHT, t->title, t->description);
 	put_axis(r, &s);
 	put_spans(r, t, &s);
-	put_marks(r, t, &s);
+	put_marks(r, t, &s, 1);
+	put_marks(r, t, &s, 0);
 	markup_svg_end(r);
 	if (t->event_count)
 		put_list(r, t);
