@@ -223,6 +223,8 @@ int cli_keys(int argc, char **argv);
 int cli_fsck(int argc, char **argv);
 int cli_restore(int argc, char **argv);
 int cli_stats(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+int cli_drill(int argc, char **argv);
 int cli_kms(int argc, char **argv);
 
 /* `signetfs kms …` */

@@ -69,7 +69,7 @@ enum err cli_engine_open(const struct cli_engine_config *config, struct engine *
 		.root_key = &key,
 		.region = config->region,
 		.audit_retention = config->audit_retention,
-		.clock = clock_system(),
+		.clock = config->clock ? config->clock : clock_system(),
 		.reporter = config->reporter,
 	};
 

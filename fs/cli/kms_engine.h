@@ -15,6 +15,7 @@ struct cli_engine_config {
 	const char *grant_delay;     /* "5m"; NULL: a new grant works without its token at once */
 	const char *resource_quotas; /* NULL: AWS's numbers */
 	uint64_t audit_retention;    /* ns; 0: for ever */
+	const struct clock *clock;   /* NULL: the system's */
 	const struct reporter *reporter;
 };
 

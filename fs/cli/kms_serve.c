@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/cli/cli.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include "fs/cli/kms_engine.h"
 #include "fs/cli/kms_listen.h"
 #include "kms/base/clock.h"
@@ -20,6 +22,8 @@ struct serve {
 	const char *tls_cert, *tls_key; /* as options */
 	const char *socket_mode;
 	int foreground;
+	uint64_t clock_ahead; /* seconds */
+	struct clock_ahead clock;
 	char standard[ENDPOINT_PATH_SIZE + 8];
 	struct engine *engine;
 	struct wire_server *server;
@@ -159,12 +163,35 @@ static void allow_many_connections(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/*
+ * Keys whose waiting period is over are destroyed for good, so the clock of a keystore that matters is not for anybody to move: only one
+ * beside which lies the mark of a rehearsal takes it.
+ */
+static enum err set_clock(struct serve *s)
+{
+	const char *keystore = cli_setting(s->settings, CLI_SET_KEYSTORE);
+	char mark[PATH_MAX];
+
+	clock_ahead_init(&s->clock, clock_system(), s->clock_ahead * CLOCK_SECOND);
+	if (s->clock_ahead == 0)
+		return ERR_OK;
+	if (snprintf(mark, sizeof(mark), "%s.scratch", keystore) < (int)sizeof(mark) && access(mark, F_OK) == 0)
+		return ERR_OK;
+	return err_fail(ERR_USAGE,
+		"--clock-ahead is for a scratch keystore: keys are destroyed when their waiting period is over by that "
+		"clock. "
+		"If %s is one, make the file %s.scratch",
+		keystore, keystore);
+}
+
 static enum err serve(struct serve *s)
 {
 	struct cli_engine_config config = cli_engine_settings(s->settings);
 	sigset_t signals;
 	enum err e;
 
+	TRY(set_clock(s));
+	config.clock = &s->clock.clock;
 	TRY(cli_audit_retention(s->settings, &config.audit_retention));
 	TRY(secret_harden_process());
 	cli_lock_memory();
@@ -196,6 +223,8 @@ int cli_kms_serve(int argc, char **argv)
 		{"insecure", 0, CLI_FLAG, &s.listen.insecure, NULL, "permit plain HTTP beyond this machine"},
 		{"grant-delay", 0, CLI_TEXT, &settings.given[CLI_SET_GRANT_DELAY], "DURATION",
 			"how long a grant takes to work without its token (0)"},
+		{"clock-ahead", 0, CLI_SECONDS, &s.clock_ahead, "TIME",
+			"for rehearsals: a clock so far ahead; only of a scratch keystore"},
 		{"foreground", 'f', CLI_FLAG, &s.foreground, NULL, "stay in the foreground, as it does anyway"},
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};

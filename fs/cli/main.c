@@ -15,6 +15,8 @@ static const struct cli_command commands[] = {
 	{"restore", cli_restore, "decrypt a vault, or a part of it, into a folder, without mounting it"},
 	{"fsck", cli_fsck, "check a vault, and repair what can be repaired without losing anything"},
 	{"stats", cli_stats, "what a mount has done: KMS calls made and avoided, cache, files, bytes"},
+	{"bench", cli_bench, "how many KMS calls bucket keys save, measured"},
+	{"drill", cli_drill, "rehearse rotation, migration, revocation and worse: signetfs drill list"},
 	{"info", cli_info, "what a vault or one ciphertext file says of itself, without any key"},
 	{"kms", cli_kms, "manage keys: signetfs kms --help"},
 	{NULL, NULL, NULL},

@@ -119,3 +119,35 @@ void clock_iso8601(uint64_t wall_ns, char out[CLOCK_ISO8601_SIZE])
 	}
 	memcpy(out, last, sizeof(last));
 }
+
+/* ---- Ahead ---- */
+
+static const struct clock_ahead *ahead_of(const struct clock *c)
+{
+	return (const struct clock_ahead *)(const void *)c;
+}
+
+static uint64_t ahead_monotonic(const struct clock *c)
+{
+	return ahead_of(c)->base->monotonic(ahead_of(c)->base) + ahead_of(c)->ns;
+}
+
+static uint64_t ahead_wall(const struct clock *c)
+{
+	return ahead_of(c)->base->wall(ahead_of(c)->base) + ahead_of(c)->ns;
+}
+
+static void ahead_sleep(const struct clock *c, uint64_t ns)
+{
+	ahead_of(c)->base->sleep(ahead_of(c)->base, ns);
+}
+
+static void ahead_boot(const struct clock *c, uint8_t ret[CLOCK_BOOT_SIZE])
+{
+	ahead_of(c)->base->boot(ahead_of(c)->base, ret);
+}
+
+void clock_ahead_init(struct clock_ahead *ahead, const struct clock *base, uint64_t ns)
+{
+	*ahead = (struct clock_ahead){{ahead_monotonic, ahead_wall, ahead_sleep, ahead_boot}, base, ns};
+}

@@ -31,6 +31,14 @@ struct clock_fake {
 void clock_fake_init(struct clock_fake *fake, uint64_t wall_ns);
 void clock_fake_advance(struct clock_fake *fake, uint64_t ns);
 
+/** A clock that is @ns ahead of @base, for rehearsals: deletions and rotations that are days away come now. */
+struct clock_ahead {
+	struct clock clock; /* pass &ahead.clock */
+	const struct clock *base;
+	uint64_t ns;
+};
+void clock_ahead_init(struct clock_ahead *ahead, const struct clock *base, uint64_t ns);
+
 /** "2026-11-21T22:44:43Z" into a buffer of 21 bytes. */
 enum { CLOCK_ISO8601_SIZE = 21 };
 void clock_iso8601(uint64_t wall_ns, char out[CLOCK_ISO8601_SIZE]);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/drill/drill.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "fs/cli/cli.h"
+#include "kms/base/json.h"
+
+enum { FILES_DEFAULT = 50, FILES_MAX = 100000 };
+
+struct drill_request {
+	const char *report;
+	uint64_t files;
+	int json;
+	json_t *results; /* --json: one for each that was played */
+	size_t failed;
+};
+
+static void say(void *context, const char *line)
+{
+	(void)context;
+	puts(line);
+	fflush(stdout);
+}
+
+static int list_drills(void)
+{
+	for (const struct drill *d = drills; d->name; d++)
+		printf("%-14s %s\n", d->name, d->summary);
+	return CLI_DONE;
+}
+
+/* "page.html" → "page-rotation.html", where several are written. */
+static char *page_name(const char *report, const char *drill)
+{
+	const char *dot = strrchr(report, '.'), *slash = strrchr(report, '/');
+	size_t stem = dot && dot > slash ? (size_t)(dot - report) : strlen(report);
+	char *name = NULL;
+
+	return asprintf(&name, "%.*s-%s%s", (int)stem, report, drill, report + stem) < 0 ? NULL : name;
+}
+
+static enum err write_page(const struct drill_request *q, const struct story *r, int alone)
+{
+	char *name = alone ? strdup(q->report) : page_name(q->report, r->name);
+	enum err e = name ? story_page(r, name) : err_fail(ERR_NO_MEMORY, "out of memory");
+
+	if (e == ERR_OK && !q->json)
+		printf("Report: %s\n", name);
+	free(name);
+	return e;
+}
+
+static enum err play_one(struct drill_request *q, const struct drill *d, int alone)
+{
+	struct story *r = story_new(d->name, d->summary);
+	enum err e = ERR_OK;
+
+	if (!r)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	if (!q->json) {
+		r->say = say;
+		printf("Drill %s: %s\n", d->name, d->summary);
+	}
+	drill_play(d, q->files, r);
+	q->failed += !story_held(r);
+	if (q->json)
+		json_array_append_new(q->results, story_json(r));
+	else
+		printf("%s: %zu of %zu held, in %.1f s\n", d->name, r->checks - r->failed, r->checks, story_now(r));
+	if (q->report)
+		e = write_page(q, r, alone);
+	free(r);
+	return e;
+}
+
+static enum err play(struct drill_request *q, const char *name)
+{
+	const struct drill *one = drill_find(name);
+
+	if (one)
+		return play_one(q, one, 1);
+	for (const struct drill *d = drills; d->name; d++)
+		TRY(play_one(q, d, 0));
+	return ERR_OK;
+}
+
+static int run(struct drill_request *q, const char *name)
+{
+	q->results = json_array();
+	enum err e = play(q, name);
+
+	if (q->json && json_dumpf(q->results, stdout, JSON_INDENT(2)) == 0)
+		putchar('\n');
+	json_decref(q->results);
+	if (e != ERR_OK)
+		return cli_fail(e, "playing the drill %s", name);
+	return q->failed ? CLI_FAILED : CLI_DONE;
+}
+
+int cli_drill(int argc, char **argv)
+{
+	struct drill_request q = {.files = FILES_DEFAULT};
+	const struct cli_option options[] = {
+		{"files", 0, CLI_NUMBER, &q.files, "NUMBER", "files in the scratch vault (50)"},
+		{"report", 0, CLI_TEXT, &q.report, "FILE",
+			"write a page of HTML; of all drills one each: FILE-NAME.html"},
+		{"json", 0, CLI_FLAG, &q.json, NULL, "print what happened as JSON"},
+		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {"signetfs drill [OPTION]… NAME | all | list",
+		"Rehearse an event on a scratch vault and a scratch KMS, under load, and check what must hold. Nothing "
+		"of yours is "
+		"touched.\nExit code 1 when something did not hold. `signetfs drill list` has the names.",
+		1, 1, options, NULL};
+	int operands, done = cli_parse(&usage, argc, argv, &operands);
+
+	if (done >= 0)
+		return done;
+	if (!strcmp(argv[1], "list"))
+		return list_drills();
+	if (strcmp(argv[1], "all") != 0 && !drill_find(argv[1]))
+		return cli_wrong_usage("drill", "there is no drill \"%s\"; the names: signetfs drill list", argv[1]);
+	if (q.files < 10 || q.files > FILES_MAX)
+		return cli_wrong_usage("drill", "--files takes 10 to %d", FILES_MAX);
+	if (access("/dev/fuse", R_OK | W_OK))
+		return cli_error(
+			"a drill mounts its scratch vault, and /dev/fuse cannot be used here: is fuse3 installed, the "
+			"module loaded?");
+	return run(&q, argv[1]);
+}

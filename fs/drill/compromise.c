@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "fs/drill/drill.h"
+
+enum { TAIL = 64 };
+
+/* nftw() has no context. One drill at a time. */
+static struct {
+	const char *copy, *vault;
+	uint64_t files, same;
+} comparing;
+
+/* The end of a file is ciphertext and tag of its last chunk: the same bytes are the same data key. */
+static int read_tail(const char *path, uint8_t out[TAIL])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), ok;
+
+	if (fd < 0)
+		return 0;
+	ok = lseek(fd, -TAIL, SEEK_END) >= 0 && read(fd, out, TAIL) == TAIL;
+	close(fd);
+	return ok;
+}
+
+static int compare_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	uint8_t then[TAIL], now[TAIL];
+	char other[2 * WORLD_PATH];
+
+	/* Records of the vault itself are no file's content. */
+	if (type != FTW_F || st->st_size < TAIL || strstr(path, "/.signetfs/") ||
+		strncmp(path + ftw->base, "signetfs.", 9) == 0)
+		return 0;
+	snprintf(other, sizeof other, "%s%s", comparing.vault, path + strlen(comparing.copy));
+	comparing.files++;
+	if (!read_tail(path, then) || !read_tail(other, now) || memcmp(then, now, TAIL) == 0)
+		comparing.same++;
+	return 0;
+}
+
+static enum err compare(const char *copy, const char *vault)
+{
+	comparing.copy = copy;
+	comparing.vault = vault;
+	comparing.files = comparing.same = 0;
+	return nftw(copy, compare_one, 16, FTW_PHYS) ? err_system("comparing %s and %s", copy, vault) : ERR_OK;
+}
+
+/* Wrapping anew is not enough, and the comparison would notice: shown first. */
+static enum err wrap_anew(struct stage *s, struct scene *scene, const char *copy, const char *key)
+{
+	TRY(SCENE_REENCRYPT(s, scene, s->world->endpoint, "--to", key));
+	story_event(s->record, REPORT_PLAIN, "Wrapped anew under another KMS key, contents untouched");
+	TRY(compare(copy, scene->vault));
+	story_check(s->record, comparing.files >= s->files && comparing.same == comparing.files,
+		"Wrapping anew keeps the data keys: not enough after a compromise",
+		"%llu of %llu files have them still", (unsigned long long)comparing.same,
+		(unsigned long long)comparing.files);
+	return ERR_OK;
+}
+
+static enum err write_anew(struct stage *s, struct scene *scene, const char *copy, const char *key)
+{
+	story_phase(s->record, REPORT_CAUTION, "contents", "being written anew");
+	story_event(s->record, REPORT_CAUTION, "signetfs reencrypt --data");
+	TRY(SCENE_REENCRYPT(s, scene, s->world->endpoint, "--data", "--to", key));
+	story_phase(s->record, REPORT_GOOD, "contents", "under new data keys");
+	story_event(s->record, REPORT_GOOD, "Everything is written anew, and mounted again");
+	TRY(compare(copy, scene->vault));
+	story_check(s->record, comparing.files >= s->files && comparing.same == 0,
+		"No file is left under an old data key", "%llu of %llu", (unsigned long long)comparing.same,
+		(unsigned long long)comparing.files);
+	return ERR_OK;
+}
+
+enum err play_compromise(struct stage *s)
+{
+	static const char *const options[] = {"--cache-time", "2s", NULL};
+	char copy[WORLD_PATH], key[WORLD_ARN];
+	struct scene scene;
+
+	TRY(world_serve(s->world, "none", NULL));
+	TRY(scene_set(s, options, &scene));
+	TRY(world_make_key(s->world, "after", key));
+	world_path(s->world, "copy", copy);
+	const char *cp[] = {"cp", "-a", scene.vault, copy, NULL};
+	TRY(world_program(s->world, cp));
+	story_event(s->record, REPORT_BAD, "Suppose that somebody has this state of the vault and its data keys");
+	story_phase(s->record, REPORT_BAD, "contents", "under known data keys");
+	story_phase(s->record, REPORT_PLAIN, "workload", "reads");
+	TRY(workload_start(s->load, 0));
+	TRY(workload_wait(&s->load->reads, s->files, "reads"));
+	TRY(wrap_anew(s, &scene, copy, key));
+	TRY(write_anew(s, &scene, copy, key));
+	TRY(workload_wait(&s->load->reads, s->files, "reads"));
+	workload_stop(s->load);
+	story_check(s->record, s->load->read_errors == 0, "No read failed meanwhile", "%llu of %llu",
+		(unsigned long long)s->load->read_errors, (unsigned long long)s->load->reads);
+	TRY(world_umount(s->world, scene.point));
+	TRY(scene_mount(s, scene.vault, &scene));
+	scene_verify(s, "Every file has its content");
+	story_caution(s->record, "What was copied before stays readable to whoever has the old data keys.",
+		"New keys protect what is written from now on.");
+	return ERR_OK;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "fs/drill/drill.h"
+#include "kms/base/json.h"
+
+#define OTHER_ACCOUNT "111122223333"
+
+struct person {
+	char arn[WORLD_ARN];
+	json_t *access;
+};
+
+static enum err make_person(struct stage *s, struct person *p)
+{
+	char *text = NULL;
+	json_t *made AUTO_JSON = NULL;
+
+	TRY(WORLD_RUN(s->world, NULL, "kms", "principal", "create-account", OTHER_ACCOUNT, "other"));
+	TRY(WORLD_RUN(s->world, &text, "kms", "principal", "create", "bea", "--account", OTHER_ACCOUNT));
+	enum err e = json_parse(text, strlen(text), &made);
+	free(text);
+	TRY(e);
+	const char *arn = json_string_value(json_object_get(made, "Arn"));
+	snprintf(p->arn, sizeof p->arn, "%s", arn ? arn : "");
+	TRY(WORLD_RUN(s->world, &text, "kms", "principal", "access-key", p->arn));
+	e = json_parse(text, strlen(text), &p->access);
+	free(text);
+	return e;
+}
+
+/* Its own children are that person from now on. */
+static void act_as(struct stage *s, const struct person *p)
+{
+	const json_t *key = json_object_get(p->access, "AccessKey");
+	const char *id = json_string_value(json_object_get(key, "AccessKeyId"));
+	const char *secret = json_string_value(json_object_get(key, "SecretAccessKey"));
+
+	snprintf(s->world->access_key, sizeof s->world->access_key, "%s", id ? id : "");
+	snprintf(s->world->secret, sizeof s->world->secret, "%s", secret ? secret : "");
+}
+
+/* The key's policy lets the other account in; there, the person's own policy has to allow it, too. And a grant for new files. */
+static enum err let_in(struct stage *s, const struct scene *scene, const struct person *p)
+{
+	static const char policy[] =
+		"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":"
+		"\"arn:aws:iam::000000000000:root\"},\"Action\":\"kms:*\",\"Resource\":\"*\"},{\"Effect\":\"Allow\","
+		"\"Principal\":{\"AWS\":\"arn:aws:iam::" OTHER_ACCOUNT
+		":root\"},\"Action\":\"kms:Decrypt\",\"Resource\":\"*\"}]}";
+	static const char own[] = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":"
+				  "[\"kms:Decrypt\",\"kms:GenerateDataKey\"],\"Resource\":\"*\"}]}";
+
+	TRY(world_kms(s->world, "PutKeyPolicy",
+		json_pack("{s:s, s:s, s:s}", "KeyId", scene->key, "PolicyName", "default", "Policy", policy), NULL));
+	TRY(WORLD_RUN(s->world, NULL, "kms", "principal", "attach", p->arn, "--policy-name", "use", "--policy", own));
+	TRY(world_kms(s->world, "CreateGrant",
+		json_pack("{s:s, s:s, s:[s]}", "KeyId", scene->key, "GranteePrincipal", p->arn, "Operations",
+			"GenerateDataKey"),
+		NULL));
+	story_event(s->record, REPORT_CAUTION, "Key policy and grant let the other account use the key");
+	return ERR_OK;
+}
+
+static enum err back_up_and_lose(struct stage *s, const struct scene *scene, const char *restored)
+{
+	char archive[WORLD_PATH];
+
+	world_path(s->world, "backup.tar", archive);
+	const char *pack[] = {"tar", "-C", scene->vault, "-cf", archive, ".", NULL};
+	const char *lose[] = {"rm", "-rf", "--", scene->vault, NULL};
+	const char *make[] = {"mkdir", restored, NULL};
+	const char *unpack[] = {"tar", "-C", restored, "-xf", archive, NULL};
+
+	TRY(world_program(s->world, pack));
+	story_event(s->record, REPORT_PLAIN, "The ciphertext is backed up with tar");
+	TRY(world_program(s->world, lose));
+	story_event(s->record, REPORT_BAD, "The original is lost");
+	story_phase(s->record, REPORT_BAD, "vault", "lost");
+	TRY(world_program(s->world, make));
+	TRY(world_program(s->world, unpack));
+	story_phase(s->record, REPORT_CAUTION, "vault", "restored, for another account");
+	story_event(s->record, REPORT_PLAIN, "Unpacked at another place");
+	return ERR_OK;
+}
+
+static enum err open_elsewhere(struct stage *s, struct scene *scene, const struct person *p, const char *restored)
+{
+	char owner[64], secret[144];
+	enum err e;
+
+	snprintf(owner, sizeof owner, "%s", s->world->access_key);
+	snprintf(secret, sizeof secret, "%s", s->world->secret);
+	act_as(s, p);
+	e = world_mount(s->world, s->world->url, restored, "theirs", scene->point);
+	story_check(s->record, e != ERR_OK && strstr(err_text(e), "not authorized") != NULL,
+		"Without policy and grant the other account is refused", "%s",
+		e == ERR_OK ? "it was not" : err_text(e));
+	strcpy(s->world->access_key, owner);
+	strcpy(s->world->secret, secret);
+	TRY(let_in(s, scene, p));
+	act_as(s, p);
+	TRY(world_mount(s->world, s->world->url, restored, "theirs", scene->point));
+	story_phase(s->record, REPORT_GOOD, "vault", "open in the other account");
+	workload_move(s->load, scene->point);
+	scene_verify(s, "With them it reads every byte");
+	return ERR_OK;
+}
+
+/* One that is made now takes the grant. */
+static enum err write_there(struct stage *s, const struct scene *scene)
+{
+	struct workload *more = calloc(1, sizeof *more);
+	char point[WORLD_PATH], *slash;
+	int failed;
+
+	if (!more)
+		return err_fail(ERR_NO_MEMORY, "out of memory");
+	snprintf(point, sizeof point, "%s", s->load->folder);
+	slash = strrchr(point, '/');
+	snprintf(slash, sizeof point - (size_t)(slash - point), "/new");
+	const char *mkdir[] = {"mkdir", point, NULL};
+	enum err e = world_program(s->world, mkdir);
+	if (e == ERR_OK)
+		e = workload_make(more, s->record, point, 3);
+	if (e == ERR_OK)
+		story_check(s->record, workload_verify(more, &failed) == 3, "The grant lets it make new files",
+			"3 files under %s", strrchr(scene->key, '/') + 1);
+	free(more);
+	return e;
+}
+
+enum err play_restore(struct stage *s)
+{
+	static const char *const options[] = {"--cache-time", "2s", "--bucket-key", "off", NULL};
+	struct person p = {.access = NULL};
+	char restored[WORLD_PATH];
+	struct scene scene;
+
+	TRY(world_serve(s->world, "none", NULL));
+	TRY(scene_set(s, options, &scene));
+	story_phase(s->record, REPORT_GOOD, "vault", "the original");
+	TRY(world_umount(s->world, scene.point));
+	world_path(s->world, "restored", restored);
+	TRY(back_up_and_lose(s, &scene, restored));
+	enum err e = make_person(s, &p);
+	if (e == ERR_OK)
+		e = open_elsewhere(s, &scene, &p, restored);
+	json_decref(p.access);
+	TRY(e);
+	return write_there(s, &scene);
+}
