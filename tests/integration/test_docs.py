@@ -175,7 +175,7 @@ def test_man_pages_are_clean():
     assert done.stdout == "" and done.returncode == 0
 
 
-def tests_of(name):
+def names_of_tests(name):
     """The functions of the file that doc/posix.md calls `name` or `soak:name`."""
     folder, _, file = name.rpartition(":")
     with open(os.path.join(TOP, "tests", folder or "integration", f"test_{file}.py")) as f:
@@ -186,4 +186,4 @@ def test_every_test_that_the_documents_name_exists():
     with open(os.path.join(TOP, "doc/posix.md")) as f:
         named = re.findall(r"`((?:soak:)?\w+)::(test_\w+)`", f.read())
     assert len(named) > 60
-    assert [(file, test) for file, test in named if test not in tests_of(file)] == []
+    assert [(file, test) for file, test in named if test not in names_of_tests(file)] == []
