@@ -75,7 +75,7 @@ static enum err unmount_point(const char *point, int lazy, int force)
 	TRY(find_point(point, &info));
 	int server AUTO_CLOSE = lazy && !force ? -1 : control_server(&info, &pid);
 	if (force && server < 0)
-		backing_abort(makedev(info.major, info.minor));
+		(void)backing_abort(makedev(info.major, info.minor));
 	enum err e = mount_unmount(point, lazy);
 	if (e == ERR_OK && !lazy)
 		wait_for_server(server, pid, &info, point);

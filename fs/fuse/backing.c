@@ -7,15 +7,15 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static void put(const char *path, const char *value)
+static int put(const char *path, const char *value)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return;
-	ssize_t ignored = write(fd, value, strlen(value));
-	(void)ignored;
+		return -1;
+	ssize_t written = write(fd, value, strlen(value));
 	close(fd);
+	return written < 0 ? -1 : 0;
 }
 
 void backing_tune(dev_t dev)
@@ -27,14 +27,14 @@ void backing_tune(dev_t dev)
 
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
 		snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/%s", major(dev), minor(dev), settings[i].name);
-		put(path, settings[i].value);
+		(void)put(path, settings[i].value);
 	}
 }
 
-void backing_abort(dev_t dev)
+int backing_abort(dev_t dev)
 {
 	char path[96];
 
 	snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", minor(dev));
-	put(path, "1");
+	return put(path, "1");
 }

@@ -12,7 +12,10 @@
  */
 void backing_tune(dev_t dev);
 
-/** Cut the connection of the mount with this device number: programs that use it get ENOTCONN, and the workers end. */
-void backing_abort(dev_t dev);
+/**
+ * Cut the connection of the mount with this device number: programs that use it get ENOTCONN, and the workers end. For root and who
+ * mounted it, where /sys/fs/fuse/connections is mounted; otherwise -1.
+ */
+int backing_abort(dev_t dev);
 
 #endif

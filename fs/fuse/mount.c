@@ -18,6 +18,7 @@
 #include "fs/fuse/adapter.h"
 #include "fs/fuse/backing.h"
 #include "fs/fuse/channel.h"
+#include "fs/fuse/guard.h"
 #include "fs/fuse/idle.h"
 
 struct mount {
@@ -25,6 +26,7 @@ struct mount {
 	struct adapter adapter;
 	struct fuse_session *session;
 	struct channel *channel;
+	struct guard *guard;
 	int finished_fd; /* readable once no worker is left */
 	int mounted;
 	time_t started;
@@ -186,6 +188,15 @@ static void lift_file_size_limit(void)
 	}
 }
 
+/* The mount is not asked for its number: that would be a request that a kill could leave unanswered. */
+static void watch(struct mount *m)
+{
+	struct mount_info info;
+
+	if (mount_what(m->config.mount_point, &info) == ERR_OK && strcmp(info.source, source_of(&m->config)) == 0)
+		guard_watch(m->guard, makedev(info.major, info.minor));
+}
+
 static enum err start(struct mount *m, struct vault *vault)
 {
 	lift_file_size_limit();
@@ -193,10 +204,12 @@ static enum err start(struct mount *m, struct vault *vault)
 	if (m->finished_fd < 0)
 		return err_system("eventfd");
 	TRY(init_adapter(m, vault));
+	TRY(guard_start(m->config.mount_point, source_of(&m->config), &m->guard));
 	TRY(new_session(m));
 	if (fuse_session_mount(m->session, m->config.mount_point))
 		return fuse_failed("the kernel refuses the mount");
 	m->mounted = 1;
+	watch(m);
 	const struct channel_config channel = {.session = m->session,
 		.threads = m->config.threads,
 		.reporter = m->config.reporter,
@@ -268,7 +281,7 @@ static void stop(struct mount *m, unsigned requests)
 		report(m->config.reporter, REPORT_WARNING, "asked twice to end: leaving %s at once",
 			m->config.mount_point);
 		fuse_session_exit(m->session);
-		backing_abort(m->device);
+		(void)backing_abort(m->device);
 		finished(m);
 		return;
 	}
@@ -357,6 +370,7 @@ void mount_end(struct mount *m)
 	}
 	if (m->session)
 		fuse_session_destroy(m->session);
+	guard_stop(m->guard);
 	end_adapter(&m->adapter);
 	if (m->finished_fd >= 0)
 		close(m->finished_fd);

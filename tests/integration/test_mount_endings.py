@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from conftest import Mounted, is_mounted, needs_fuse
+from conftest import SIGNETFS, Mounted, is_mounted, needs_fuse
 from hostile import Watched, errno_of, read, wait_until, write
 from machine import unclean_sessions
 from programs import root_only
@@ -147,6 +147,26 @@ def test_mounted_elsewhere_too(mounted):
     wait_until(lambda: is_ended(pidfd))
     os.close(pidfd)
     assert unclean_sessions(mounted.vault) == 0
+
+
+@root_only
+def test_dies_while_it_asks_itself(kms_box):
+    """
+    While it starts, a mount opens a file of its own. Stopped there and killed, it waits for its own answer: in earlier versions for ever, with
+    every program that looked into it. Which instruction it is stopped at is chance; the result must not be.
+    """
+    vault = kms_box.make_vault()
+    for _ in range(12):
+        point = kms_box.path("stopped")
+        os.makedirs(point, exist_ok=True)
+        process = subprocess.Popen([SIGNETFS, "mount", "-f", vault, point], env=kms_box.env, stderr=subprocess.DEVNULL)
+        while not is_mounted(point) and process.poll() is None:
+            pass
+        os.kill(process.pid, signal.SIGSTOP)
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert errno_of(os.stat, point) in ("ENOTCONN", "")  # without the knob in /sys the guard unmounts
+        subprocess.run(["umount", "-l", point], check=False, stderr=subprocess.DEVNULL)
 
 
 # ---- unused ----
