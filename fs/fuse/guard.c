@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/fuse/guard.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -44,21 +46,28 @@ static void cut(const char *mount_point, const char *source, dev_t device)
 		(void)umount2(mount_point, MNT_FORCE);
 }
 
-/* Everything that it has of its parent's is closed, so that it keeps nothing alive: no vault, no terminal, no /dev/fuse. */
+/*
+ * Everything that it has of its parent's is closed, so that it keeps nothing alive: no vault, no terminal, no /dev/fuse. That tells
+ * the parent, too, that it is ready.
+ */
 static _Noreturn void watch(pid_t parent, const char *mount_point, const char *source, const _Atomic dev_t *device)
 {
-	sigset_t all;
-	int death;
+	sigset_t death;
+	int signal;
 
-	close_range(0, ~0U, 0);
-	setsid();
-	struct pollfd gone = {.fd = pidfd_open(parent, 0), .events = POLLIN};
-	if (chdir("/") != 0 || gone.fd < 0 || getppid() != parent)
-		_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGUSR1);
 	prctl(PR_SET_NAME, "signetfs-guard");
-	sigemptyset(&all);
-	sigaddset(&all, SIGUSR1);
-	if (sigwait(&all, &death) == 0 && poll(&gone, 1, GRACE) == 0)
+	setsid();
+	if (chdir("/") != 0)
+		_exit(1);
+	close_range(0, ~0U, 0);
+	struct pollfd gone = {.fd = pidfd_open(parent, 0), .events = POLLIN};
+	sigemptyset(&death);
+	sigaddset(&death, SIGUSR1);
+	/* A parent that died before it could be watched sends nothing. */
+	if (gone.fd >= 0 && getppid() == parent)
+		sigwait(&death, &signal);
+	if (gone.fd >= 0 && poll(&gone, 1, GRACE) == 0)
 		cut(mount_point, source, atomic_load(device));
 	_exit(0);
 }
@@ -73,33 +82,61 @@ static pid_t fork_blocked(void)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	pid_t pid = fork();
-	if (pid == 0)
-		prctl(PR_SET_PDEATHSIG, SIGUSR1);
-	else
+	if (pid != 0)
 		sigprocmask(SIG_SETMASK, &before, NULL);
 	return pid;
+}
+
+static void await(int ready)
+{
+	char nothing;
+
+	while (read(ready, &nothing, 1) < 0 && errno == EINTR)
+		continue;
+}
+
+static enum err fork_guard(struct guard *g, const char *mount_point, const char *source)
+{
+	int ready[2];
+	pid_t self = getpid();
+
+	if (pipe2(ready, O_CLOEXEC) != 0)
+		return err_system("pipe");
+	g->pid = fork_blocked();
+	if (g->pid == 0)
+		watch(self, mount_point, source, g->device);
+	enum err e = g->pid < 0 ? err_system("starting the mount's guard") : ERR_OK;
+	close(ready[1]);
+	if (e == ERR_OK)
+		await(ready[0]);
+	close(ready[0]);
+	return e;
+}
+
+static void release(struct guard *g)
+{
+	munmap(g->device, sizeof *g->device);
+	free(g);
 }
 
 enum err guard_start(const char *mount_point, const char *source, struct guard **ret)
 {
 	struct guard *g = calloc(1, sizeof *g);
-	pid_t self = getpid();
+	void *shared = mmap(NULL, sizeof *g->device, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (!g)
-		return err_fail(ERR_NO_MEMORY, "out of memory");
-	g->device = mmap(NULL, sizeof *g->device, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	g->pid = g->device == MAP_FAILED ? -1 : fork_blocked();
-	if (g->pid == 0)
-		watch(self, mount_point, source, g->device);
-	if (g->pid < 0) {
-		enum err e = err_system("starting the mount's guard");
-		if (g->device != MAP_FAILED)
-			munmap(g->device, sizeof *g->device);
+	if (!g || shared == MAP_FAILED) {
+		if (shared != MAP_FAILED)
+			munmap(shared, sizeof *g->device);
 		free(g);
-		return e;
+		return err_fail(ERR_NO_MEMORY, "out of memory");
 	}
-	*ret = g;
-	return ERR_OK;
+	g->device = shared;
+	enum err e = fork_guard(g, mount_point, source);
+	if (e == ERR_OK)
+		*ret = g;
+	else
+		release(g);
+	return e;
 }
 
 void guard_watch(struct guard *g, dev_t device)
@@ -114,6 +151,5 @@ void guard_stop(struct guard *g)
 		return;
 	kill(g->pid, SIGKILL);
 	waitpid(g->pid, NULL, 0);
-	munmap(g->device, sizeof *g->device);
-	free(g);
+	release(g);
 }

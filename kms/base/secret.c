@@ -60,6 +60,8 @@ static struct {
 
 void secret_wipe(void *p, size_t len)
 {
+	if (len == 0) /* @p may be NULL */
+		return;
 	explicit_bzero(p, len); /* OPENSSL_cleanse() goes eight bytes a step */
 }
 

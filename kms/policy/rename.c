@@ -18,8 +18,10 @@ static void rename_in(json_t *statement, const char *element, const json_t *show
 {
 	json_t *block = json_object_get(statement, element), *list = json_object_get(block, "AWS");
 
-	if (json_is_string(list))
-		json_object_set_new(block, "AWS", renamed(list, shown));
+	if (json_is_string(list)) {
+		json_object_set_new(block, "AWS", renamed(list, shown)); /* @list is gone */
+		return;
+	}
 	for (size_t i = 0; json_is_array(list) && i < json_array_size(list); i++)
 		json_array_set_new(list, i, renamed(json_array_get(list, i), shown));
 }
