@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "fs/fuse/adapter.h"
+#include "fs/fuse/apart.h"
 #include "fs/fuse/backing.h"
 #include "fs/fuse/channel.h"
 #include "fs/fuse/guard.h"
@@ -240,18 +241,35 @@ enum err mount_start(const struct mount_config *config, struct vault *vault, str
 	return ERR_OK;
 }
 
-enum err mount_settle(struct mount *m)
+struct settling {
+	struct mount *mount;
+	int errnum;
+};
+
+static void settle(void *context)
 {
+	struct settling *s = context;
+	struct mount *m = s->mount;
 	struct stat st;
 
-	if (stat(m->config.mount_point, &st))
-		return err_fail(ERR_MOUNT_POINT, "%s was mounted but does not answer: %s", m->config.mount_point,
-			strerror(errno));
+	if (stat(m->config.mount_point, &st) != 0) {
+		s->errnum = errno;
+		return;
+	}
 	m->device = st.st_dev;
 	page_expiry_mounted(m->adapter.expiry, m->device);
 	backing_tune(m->device);
 	adapter_probe(&m->adapter, m->config.mount_point);
-	return ERR_OK;
+}
+
+enum err mount_settle(struct mount *m)
+{
+	struct settling s = {.mount = m};
+
+	TRY(apart(settle, &s));
+	return s.errnum == 0 ? ERR_OK
+			     : err_fail(ERR_MOUNT_POINT, "%s was mounted but does not answer: %s",
+				       m->config.mount_point, strerror(s.errnum));
 }
 
 /* ---- Serving and ending ---- */

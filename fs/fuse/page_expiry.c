@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "fs/fuse/apart.h"
 
 /* Seconds: how long before the deadline dirty pages are pushed down, and how often keys without pages are looked after. */
 enum { PUSH_EARLY_MAX = 5, IDLE_TICK = 30, BATCH = 256 };
@@ -73,8 +74,9 @@ void page_expiry_note_refused(struct page_expiry *x, struct node *n)
 /* ---- The thread ---- */
 
 /* Write back everything dirty in the mount. Its own requests come to the workers, so no lock may be held. */
-static void push_down(struct page_expiry *x)
+static void push_down(void *context)
 {
+	struct page_expiry *x = context;
 	struct stat st;
 	int fd = !x->device ? -1 : open(x->config.mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -134,7 +136,7 @@ static void *run(void *context)
 		uint32_t due = first == UINT32_MAX ? first : first + PAGE_EXPIRY_GRACE;
 
 		if (first != UINT32_MAX && first != pushed_for && now(x) + x->push_early >= first) {
-			push_down(x);
+			(void)apart(push_down, x); /* if not, taking the pages back pushes them down */
 			pushed_for = first;
 		}
 		if (now(x) >= due) {

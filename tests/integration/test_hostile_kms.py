@@ -130,7 +130,7 @@ def test_agent_killed(kms_box):
     """The mount goes on until the cache time is over, says what happened, and a new mount works."""
     m = Watched(kms_box, kms_box.make_vault("--cache-time", f"{CACHE}s"))
     write(m.path("file"), DATA)
-    agent = int(subprocess.check_output(["pgrep", "-x", "-P", str(m.process.pid), "signetfs"], text=True))
+    agent = int(subprocess.check_output(["pgrep", "-x", "-P", str(m.process.pid), "exe"], text=True))
     os.kill(agent, signal.SIGKILL)
     assert read(m.path("file")) == DATA
     time.sleep(CACHE + 1.2)

@@ -112,7 +112,7 @@ def test_no_master_key_in_the_mounting_process(mounted):
     with open(os.path.join(mounted.box.home, "root.key"), "rb") as f:
         root_key = f.read()
     pid = mounted.pid()
-    agent = int(subprocess.check_output(["pgrep", "-x", "-P", str(pid), "signetfs"], text=True))
+    agent = int(subprocess.check_output(["pgrep", "-x", "-P", str(pid), "exe"], text=True))
     listed = json.loads(mounted.box.run("kms", "list-keys", "--json").stdout)["Keys"]
     ids = [uuid.UUID(k["KeyId"]).bytes for k in listed]
     # A key's public id stands before it, and in every blob.
