@@ -115,13 +115,20 @@ static enum err verify_root_key(struct engine *engine, const char *path, const s
 	return ERR_OK;
 }
 
-static enum err open_secret(struct engine *engine, const char *path, enum sealed_kind kind, struct cmk_key *ret)
+/*
+ * The secret's record and whether it is of a keystore whose audit trail has its chain. One read serves both questions: the
+ * record changes once, and it may do so between two reads.
+ */
+static enum err open_secret(struct engine *engine, const char *path, struct cmk_key *ret, int *ret_chained)
 {
-	struct sealed_subject subject = secret_subject(engine->id, kind);
+	struct sealed_subject plain = secret_subject(engine->id, SEALED_KEYSTORE_SECRET);
+	struct sealed_subject chained = secret_subject(engine->id, SEALED_KEYSTORE_SECRET_CHAINED);
+	const uint8_t *seal = engine->secrets->seal;
 	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD];
 
 	TRY(read_exact(engine, path, STORE_META_SECRET, sealed, sizeof(sealed)));
-	return material_open(engine->secrets->seal, &subject, sealed, sizeof(sealed), ret->b);
+	*ret_chained = material_open(seal, &chained, sealed, sizeof(sealed), ret->b) == ERR_OK;
+	return *ret_chained ? ERR_OK : material_open(seal, &plain, sealed, sizeof(sealed), ret->b);
 }
 
 /*
@@ -134,11 +141,12 @@ static enum err begin_chain(struct engine *engine, const char *path)
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
 	uint8_t sealed[KEY_SIZE + XAES_OVERHEAD];
 	struct cmk_key secret AUTO_WIPE;
+	int chained;
 
 	TRY(store_txn_begin(engine->store, &txn));
-	if (open_secret(engine, path, SEALED_KEYSTORE_SECRET_CHAINED, &secret) == ERR_OK)
+	TRY(open_secret(engine, path, &secret, &chained));
+	if (chained)
 		return ERR_OK; /* another process was first */
-	TRY(open_secret(engine, path, SEALED_KEYSTORE_SECRET, &secret));
 	TRY(material_seal(engine->secrets->seal, &subject, secret.b, sizeof(secret.b), sealed));
 	TRY(store_meta_put(engine->store, STORE_META_SECRET, sealed, sizeof(sealed)));
 	TRY(audit_chain_begin(engine));
@@ -152,9 +160,7 @@ static enum err derive_secrets(struct engine *engine, const char *path, const st
 	int chained;
 
 	TRY(derive(root->b, engine->id, LABEL_KEYSTORE_SEAL, s->seal));
-	chained = open_secret(engine, path, SEALED_KEYSTORE_SECRET_CHAINED, &secret) == ERR_OK;
-	if (!chained)
-		TRY(open_secret(engine, path, SEALED_KEYSTORE_SECRET, &secret));
+	TRY(open_secret(engine, path, &secret, &chained));
 	TRY(derive(secret.b, engine->id, LABEL_KMS_BLOB_HEADER, s->blob_header));
 	TRY(derive(secret.b, engine->id, LABEL_KMS_TOKENS, s->marker));
 	TRY(derive(secret.b, engine->id, LABEL_KMS_TRAIL, s->trail));

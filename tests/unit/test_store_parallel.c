@@ -202,6 +202,60 @@ static void many_processes_open_and_close(void **state)
 	unlink(fresh);
 }
 
+/*
+ * The first to open a keystore gives its audit trail its chain, which changes the record that everybody else is reading at that
+ * moment: it is sound before and after.
+ */
+enum { FIRST_OPENINGS = 60 };
+
+struct opener {
+	pthread_t thread;
+	pthread_barrier_t *start;
+	useconds_t late;
+	const struct engine_config *config;
+	enum err e;
+};
+
+static void *open_once(void *context)
+{
+	struct opener *o = context;
+	struct engine *engine;
+
+	pthread_barrier_wait(o->start);
+	usleep(o->late); /* one meets another between its steps */
+	o->e = engine_open(o->config, &engine);
+	if (o->e == ERR_OK)
+		engine_close(engine);
+	return NULL;
+}
+
+static void many_open_it_for_the_first_time(void **state)
+{
+	struct keystore *k = *state;
+	char fresh[160];
+	struct engine_config config = {
+		.keystore = fresh, .root_key = &k->root, .region = KEYSTORE_REGION, .clock = &k->clock.clock};
+	struct opener o[THREADS];
+	pthread_barrier_t start;
+
+	pthread_barrier_init(&start, NULL, THREADS);
+	for (int round = 0; round < FIRST_OPENINGS; round++) {
+		snprintf(fresh, sizeof(fresh), "%s/first-%d.db", k->dir, round);
+		assert_int_equal(engine_create(fresh, &k->root, "", 0), ERR_OK);
+		for (int i = 0; i < THREADS; i++) {
+			o[i] = (struct opener){
+				.start = &start, .late = (useconds_t)(i * round * 10), .config = &config};
+			assert_int_equal(pthread_create(&o[i].thread, NULL, open_once, &o[i]), 0);
+		}
+		for (int i = 0; i < THREADS; i++)
+			pthread_join(o[i].thread, NULL);
+		for (int i = 0; i < THREADS; i++)
+			assert_int_equal(o[i].e, ERR_OK);
+		unlink(fresh);
+	}
+	pthread_barrier_destroy(&start);
+}
+
 /* ---- kill -9 ---- */
 
 /* Make keys and tell the parent each id only once the call has answered. */
@@ -289,6 +343,7 @@ int main(void)
 		TEST(processes_lose_no_update),
 		TEST(another_engine_sees_a_change_at_once),
 		TEST(many_processes_open_and_close),
+		TEST(many_open_it_for_the_first_time),
 		TEST(kill_9_loses_no_acknowledged_change),
 	};
 
