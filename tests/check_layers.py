@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "fs/fsck": ["kms/base", "kms", "keycache", "fs/format", "fs/vault"],
     "fs/report": ["kms/base"],
     "fs/fuse": ["kms/base", "kms", "keycache", "fs/format", "fs/vault", "fs/reencrypt"],
-    "fs/drill": ["kms/base", "kms", "kms/wire", "keycache", "fs/format", "fs/vault", "fs/reencrypt", "fs/restore", "fs/fsck", "fs/report"],
+    "fs/drill": ["kms/base", "kms", "kms/wire", "kms/store", "keycache", "fs/format", "fs/vault", "fs/reencrypt", "fs/restore", "fs/fsck", "fs/report"],
     "fs/cli": None,  # everything
 }
 HOMES = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "fs/cli/cli.h"
+#include "fs/cli/rehearse.h"
 #include "fs/drill/bench_kms.h"
 
 enum { FILES_DEFAULT = 10000 };
@@ -12,13 +12,6 @@ struct bench_request {
 	const char *report;
 	int json;
 };
-
-static void say(void *context, const char *line)
-{
-	(void)context;
-	puts(line);
-	fflush(stdout);
-}
 
 static json_t *mode_json(const struct bench_kms_mode *m)
 {
@@ -82,7 +75,7 @@ static int run(const struct bench_request *q)
 
 	if (!r)
 		return cli_error("out of memory");
-	r->say = q->json ? NULL : say;
+	r->say = q->json ? NULL : rehearse_say;
 	enum err e = bench_kms_run(&q->bench, r, &x);
 	if (q->json)
 		print_json(q, r, &x);
@@ -92,6 +85,8 @@ static int run(const struct bench_request *q)
 		e = story_page(r, q->report);
 	int held = story_held(r);
 	free(r);
+	if (world_interrupted())
+		return rehearse_interrupted();
 	if (e != ERR_OK)
 		return cli_fail(e, "measuring KMS calls");
 	return held ? CLI_DONE : CLI_FAILED;
@@ -101,10 +96,6 @@ static int check(struct bench_request *q, struct cli_settings *settings, const c
 {
 	if (q->bench.files < 1)
 		return cli_wrong_usage("bench", "--files takes 1 or more");
-	if (access("/dev/fuse", R_OK | W_OK))
-		return cli_error(
-			"the bench mounts scratch vaults, and /dev/fuse cannot be used here: is fuse3 installed, the "
-			"module loaded?");
 	/* Our own configuration may name an endpoint: only one that is asked for in so many words is measured. */
 	q->bench.endpoint = settings->given[CLI_SET_ENDPOINT];
 	if (!q->bench.endpoint || !strcmp(q->bench.endpoint, "agent")) {
@@ -150,5 +141,7 @@ int cli_bench(int argc, char **argv)
 	if (strcmp(argv[1], "kms") != 0)
 		return cli_wrong_usage("bench", "there is only: signetfs bench kms");
 	done = check(&q, &settings, key);
+	if (done < 0)
+		done = rehearse_begin("the bench mounts scratch vaults");
 	return done >= 0 ? done : run(&q);
 }

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "fs/cli/cli.h"
+#include "fs/cli/rehearse.h"
 #include "kms/base/json.h"
 
 enum { FILES_DEFAULT = 50, FILES_MAX = 100000 };
@@ -16,13 +16,6 @@ struct drill_request {
 	json_t *results; /* --json: one for each that was played */
 	size_t failed;
 };
-
-static void say(void *context, const char *line)
-{
-	(void)context;
-	puts(line);
-	fflush(stdout);
-}
 
 static int list_drills(void)
 {
@@ -60,7 +53,7 @@ static enum err play_one(struct drill_request *q, const struct drill *d, int alo
 	if (!r)
 		return err_fail(ERR_NO_MEMORY, "out of memory");
 	if (!q->json) {
-		r->say = say;
+		r->say = rehearse_say;
 		printf("Drill %s: %s\n", d->name, d->summary);
 	}
 	drill_play(d, q->files, r);
@@ -81,7 +74,7 @@ static enum err play(struct drill_request *q, const char *name)
 
 	if (one)
 		return play_one(q, one, 1);
-	for (const struct drill *d = drills; d->name; d++)
+	for (const struct drill *d = drills; d->name && !world_interrupted(); d++)
 		TRY(play_one(q, d, 0));
 	return ERR_OK;
 }
@@ -96,7 +89,7 @@ static int run(struct drill_request *q, const char *name)
 	json_decref(q->results);
 	if (e != ERR_OK)
 		return cli_fail(e, "playing the drill %s", name);
-	return q->failed ? CLI_FAILED : CLI_DONE;
+	return world_interrupted() ? rehearse_interrupted() : q->failed ? CLI_FAILED : CLI_DONE;
 }
 
 int cli_drill(int argc, char **argv)
@@ -124,9 +117,8 @@ int cli_drill(int argc, char **argv)
 		return cli_wrong_usage("drill", "there is no drill \"%s\"; the names: signetfs drill list", argv[1]);
 	if (q.files < 10 || q.files > FILES_MAX)
 		return cli_wrong_usage("drill", "--files takes 10 to %d", FILES_MAX);
-	if (access("/dev/fuse", R_OK | W_OK))
-		return cli_error(
-			"a drill mounts its scratch vault, and /dev/fuse cannot be used here: is fuse3 installed, the "
-			"module loaded?");
+	done = rehearse_begin("a drill mounts its scratch vault");
+	if (done >= 0)
+		return done;
 	return run(&q, argv[1]);
 }

@@ -52,10 +52,10 @@ static enum err compare(const char *copy, const char *vault)
 }
 
 /* Wrapping anew is not enough, and the comparison would notice: shown first. */
-static enum err wrap_anew(struct stage *s, struct scene *scene, const char *copy, const char *key)
+static enum err wrap_anew(struct stage *s, const struct scene *scene, const char *copy, const char *key)
 {
-	TRY(SCENE_REENCRYPT(s, scene, s->world->endpoint, "--to", key));
-	story_event(s->record, REPORT_PLAIN, "Wrapped anew under another KMS key, contents untouched");
+	TRY(SCENE_REENCRYPT(s, scene, "--to", key));
+	story_event(s->record, REPORT_PLAIN, "Wrapped anew under another KMS key in the mount, contents untouched");
 	TRY(compare(copy, scene->vault));
 	story_check(s->record, comparing.files >= s->files && comparing.same == comparing.files,
 		"Wrapping anew keeps the data keys: not enough after a compromise",
@@ -64,13 +64,13 @@ static enum err wrap_anew(struct stage *s, struct scene *scene, const char *copy
 	return ERR_OK;
 }
 
-static enum err write_anew(struct stage *s, struct scene *scene, const char *copy, const char *key)
+static enum err write_anew(struct stage *s, const struct scene *scene, const char *copy, const char *key)
 {
 	story_phase(s->record, REPORT_CAUTION, "contents", "being written anew");
 	story_event(s->record, REPORT_CAUTION, "signetfs reencrypt --data");
-	TRY(SCENE_REENCRYPT(s, scene, s->world->endpoint, "--data", "--to", key));
+	TRY(SCENE_REENCRYPT(s, scene, "--data", "--to", key));
 	story_phase(s->record, REPORT_GOOD, "contents", "under new data keys");
-	story_event(s->record, REPORT_GOOD, "Everything is written anew, and mounted again");
+	story_event(s->record, REPORT_GOOD, "Everything is written anew; the mount went on");
 	TRY(compare(copy, scene->vault));
 	story_check(s->record, comparing.files >= s->files && comparing.same == 0,
 		"No file is left under an old data key", "%llu of %llu", (unsigned long long)comparing.same,
@@ -87,9 +87,7 @@ enum err play_compromise(struct stage *s)
 	TRY(world_serve(s->world, "none", NULL));
 	TRY(scene_set(s, options, &scene));
 	TRY(world_make_key(s->world, "after", key));
-	world_path(s->world, "copy", copy);
-	const char *cp[] = {"cp", "-a", scene.vault, copy, NULL};
-	TRY(world_program(s->world, cp));
+	TRY(scene_copy(s, &scene, copy));
 	story_event(s->record, REPORT_BAD, "Suppose that somebody has this state of the vault and its data keys");
 	story_phase(s->record, REPORT_BAD, "contents", "under known data keys");
 	story_phase(s->record, REPORT_PLAIN, "workload", "reads");
@@ -99,8 +97,7 @@ enum err play_compromise(struct stage *s)
 	TRY(write_anew(s, &scene, copy, key));
 	TRY(workload_wait(&s->load->reads, s->files, "reads"));
 	workload_stop(s->load);
-	story_check(s->record, s->load->read_errors == 0, "No read failed meanwhile", "%llu of %llu",
-		(unsigned long long)s->load->read_errors, (unsigned long long)s->load->reads);
+	scene_no_failure(s, "No read failed meanwhile");
 	TRY(world_umount(s->world, scene.point));
 	TRY(scene_mount(s, scene.vault, &scene));
 	scene_verify(s, "Every file has its content");

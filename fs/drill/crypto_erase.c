@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "fs/drill/drill.h"
+#include "fs/drill/traces.h"
 #include "kms/base/json.h"
 
 static enum err key_state(struct stage *s, const char *key, char ret[STORY_WORD])
@@ -83,12 +84,38 @@ static enum err end_reads(struct stage *s, const struct scene *scene)
 	return world_umount(s->world, scene->point);
 }
 
+/* Byte by byte in the keystore's files: what SQL does not show any more may still lie there. */
+static enum err check_traces(struct stage *s, const struct traces *t)
+{
+	struct traces_found after;
+
+	TRY(traces_search(t, s->world->keystore, &after));
+	story_check(s->record, after.pieces == 0, "No byte of its sealed material is left in the keystore's files",
+		"%llu MiB searched in %llu files; %llu pieces left", (unsigned long long)(after.bytes >> 20),
+		(unsigned long long)after.files, (unsigned long long)after.pieces);
+	return ERR_OK;
+}
+
+static enum err remember(struct stage *s, const struct scene *scene, struct traces *t)
+{
+	struct traces_found before;
+
+	TRY(traces_remember(s->world->keystore, scene->key, t));
+	TRY(traces_search(t, s->world->keystore, &before));
+	story_check(s->record, t->count == 1 && before.pieces > 0, "Its sealed material is in the keystore before",
+		"%zu material, %llu pieces of it in %llu files: %s", t->count, (unsigned long long)before.pieces,
+		(unsigned long long)before.files, before.where);
+	return ERR_OK;
+}
+
 static enum err play(struct stage *s, struct scene *scene, const char *copy)
 {
 	char state[STORY_WORD];
+	struct traces traces;
 
 	TRY(workload_start(s->load, 0));
 	TRY(workload_wait(&s->load->reads, s->files, "reads"));
+	TRY(remember(s, scene, &traces));
 	TRY(schedule(s, scene));
 	TRY(end_reads(s, scene));
 	TRY(days_later(s, "6d"));
@@ -98,6 +125,7 @@ static enum err play(struct stage *s, struct scene *scene, const char *copy)
 	TRY(days_later(s, "8d"));
 	story_phase(s->record, REPORT_BAD, "key", "destroyed");
 	TRY(check_destroyed(s, scene, copy));
+	TRY(check_traces(s, &traces));
 	return check_trail(s);
 }
 
@@ -109,13 +137,13 @@ enum err play_crypto_erase(struct stage *s)
 
 	TRY(world_serve(s->world, "none", NULL));
 	TRY(scene_set(s, options, &scene));
-	world_path(s->world, "copy", copy);
-	const char *cp[] = {"cp", "-a", scene.vault, copy, NULL};
-	TRY(world_program(s->world, cp));
+	TRY(scene_copy(s, &scene, copy));
 	story_phase(s->record, REPORT_GOOD, "key", "enabled");
 	TRY(play(s, &scene, copy));
 	story_caution(s->record,
-		"Destroyed: the key's only material in this keystore, its rows and what SQLite kept of them.",
-		"Not destroyed: backups of the keystore. Whoever has one, and the root key, has the key.");
+		"Destroyed: the key's material in the keystore, in its write-ahead log, and in the memory of the KMS.",
+		"Not destroyed: backups of the keystore, which with the root key are the key; and the wrapped keys in "
+		"the "
+		"vault and its copies, which nobody can unwrap without it.");
 	return ERR_OK;
 }

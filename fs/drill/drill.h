@@ -40,10 +40,15 @@ struct scene {
 };
 enum err scene_set(struct stage *s, const char *const *init_options, struct scene *ret);
 enum err scene_mount(struct stage *s, const char *vault, struct scene *scene);
-/** The workload pauses, `signetfs reencrypt ARGS… VAULT` between two mounts, it goes on at @endpoint. NULL behind the last of @args. */
-enum err scene_reencrypt(struct stage *s, struct scene *scene, const char *endpoint, const char *const *args);
-#define SCENE_REENCRYPT(s, scene, endpoint, ...)                                                                       \
-	scene_reencrypt(s, scene, endpoint, (const char *const[]){__VA_ARGS__, NULL})
+/** `signetfs reencrypt ARGS… VAULT` of the mounted vault, while the workload goes on. NULL behind the last of @args. */
+enum err scene_reencrypt(struct stage *s, const struct scene *scene, const char *const *args);
+#define SCENE_REENCRYPT(s, scene, ...) scene_reencrypt(s, scene, (const char *const[]){__VA_ARGS__, NULL})
+/** The vault's state now, kept as somebody's copy of it. */
+enum err scene_copy(struct stage *s, const struct scene *scene, char ret_copy[WORLD_PATH]);
+/** The workload goes on for so long: past the cache time, say. */
+enum err scene_go_on(struct stage *s, double seconds);
+/** No operation of the workload failed so far: a check. */
+void scene_no_failure(struct stage *s, const char *what);
 /** Every acknowledged file is there, byte by byte: a check. */
 void scene_verify(struct stage *s, const char *what);
 /** Wait for the workload to fail or to go on again; ERR_STALE: it does not. How long it took is an event; 0 where that is not wanted. */

@@ -5,10 +5,9 @@
 #include "fs/drill/drill.h"
 #include "kms/base/json.h"
 
-/* `signetfs keys`: how many of its materials the vault's files are under, and the newest. */
+/* `signetfs keys`: how many materials of the key the vault's files are under. */
 struct materials {
 	size_t count;
-	char newest[STORY_WORD];
 	uint64_t files;
 };
 
@@ -31,16 +30,11 @@ static enum err rotations(struct stage *s, const char *key, size_t *ret)
 	return ERR_OK;
 }
 
-/* Distinct backing keys in the headers, counted from their text. */
 static enum err read_materials(struct stage *s, const char *vault, struct materials *ret)
 {
-	char *text = NULL;
 	json_t *answer AUTO_JSON = NULL;
 
-	TRY(WORLD_RUN(s->world, &text, "keys", "--json", vault));
-	enum err e = json_parse(text, strlen(text), &answer);
-	free(text);
-	TRY(e);
+	TRY(WORLD_ASK(s->world, &answer, "keys", "--json", vault));
 	const json_t *keys = json_object_get(answer, "keys");
 	*ret = (struct materials){.count = 0};
 	for (size_t i = 0; i < json_array_size(keys); i++) {
@@ -126,9 +120,7 @@ static enum err play(struct stage *s, const struct scene *scene, const char *pol
 	TRY(workload_wait(&s->load->reads, s->load->files, "reads of every file"));
 	workload_stop(s->load);
 	story_phase(s->record, REPORT_PLAIN, "workload", NULL);
-	story_check(s->record, s->load->read_errors + s->load->write_errors == 0, "No operation failed", "%llu of %llu",
-		(unsigned long long)(s->load->read_errors + s->load->write_errors),
-		(unsigned long long)(s->load->reads + s->load->writes_done));
+	scene_no_failure(s, "No operation failed");
 	TRY(world_umount(s->world, scene->point));
 	TRY(compare(s, scene, policy, &before));
 	return ERR_OK;

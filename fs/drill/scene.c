@@ -26,7 +26,7 @@ enum err scene_set(struct stage *s, const char *const *init_options, struct scen
 	return ERR_OK;
 }
 
-enum err scene_reencrypt(struct stage *s, struct scene *scene, const char *endpoint, const char *const *args)
+enum err scene_reencrypt(struct stage *s, const struct scene *scene, const char *const *args)
 {
 	const char *all[WORLD_ARGS] = {"reencrypt", "--kms", s->world->endpoint};
 	size_t n = 3;
@@ -34,11 +34,31 @@ enum err scene_reencrypt(struct stage *s, struct scene *scene, const char *endpo
 	while (*args && n < WORLD_ARGS - 2)
 		all[n++] = *args++;
 	all[n] = scene->vault;
-	workload_stop(s->load);
-	TRY(world_umount(s->world, scene->point));
-	TRY(world_run(s->world, NULL, all));
-	TRY(world_mount(s->world, endpoint, scene->vault, "clear", scene->point));
-	return workload_start(s->load, s->load->writes);
+	return world_run(s->world, NULL, all);
+}
+
+enum err scene_copy(struct stage *s, const struct scene *scene, char ret_copy[WORLD_PATH])
+{
+	world_path(s->world, "copy", ret_copy);
+	const char *cp[] = {"cp", "-a", "--", scene->vault, ret_copy, NULL};
+	return world_program(s->world, cp);
+}
+
+enum err scene_go_on(struct stage *s, double seconds)
+{
+	double until = story_now(s->record) + seconds;
+
+	while (story_now(s->record) < until)
+		TRY(workload_wait(&s->load->reads, 10, "reads that go on"));
+	return ERR_OK;
+}
+
+void scene_no_failure(struct stage *s, const char *what)
+{
+	uint64_t failed = s->load->read_errors + s->load->write_errors;
+
+	story_check(s->record, failed == 0, what, "%llu of %llu failed", (unsigned long long)failed,
+		(unsigned long long)(s->load->reads + s->load->writes_done + failed));
 }
 
 void scene_verify(struct stage *s, const char *what)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,8 @@ enum err workload_make(struct workload *w, const struct story *record, const cha
 	if (mkdir(w->folder, 0700))
 		return err_system("mkdir %s", w->folder);
 	for (; w->files < files; w->files++) {
+		if (world_interrupted())
+			return err_fail(ERR_INTERRUPTED, "interrupted");
 		int failed = make_file(w, w->files);
 
 		if (failed) {
@@ -139,15 +142,28 @@ enum err workload_make(struct workload *w, const struct story *record, const cha
 	return ERR_OK;
 }
 
-enum err workload_start(struct workload *w, int writes)
+static int start_threads(struct workload *w)
 {
-	w->stop = 0;
-	w->writes = writes;
 	int rc = pthread_create(&w->reader, NULL, read_on, w);
-	if (rc == 0 && writes && (rc = pthread_create(&w->writer, NULL, write_on, w)) != 0) {
+
+	if (rc == 0 && w->writes && (rc = pthread_create(&w->writer, NULL, write_on, w)) != 0) {
 		w->stop = 1;
 		pthread_join(w->reader, NULL);
 	}
+	return rc;
+}
+
+/* Signals are for the thread that waits: an operation in the mount they would interrupt. */
+enum err workload_start(struct workload *w, int writes)
+{
+	sigset_t all, before;
+
+	w->stop = 0;
+	w->writes = writes;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = start_threads(w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc) {
 		errno = rc;
 		return err_system("cannot start a thread");
@@ -187,6 +203,8 @@ enum err workload_wait(const _Atomic uint64_t *counter, uint64_t by, const char 
 	uint64_t want = *counter + by, start = latency_now();
 
 	while (*counter < want) {
+		if (world_interrupted())
+			return err_fail(ERR_INTERRUPTED, "interrupted");
 		if (latency_now() - start > PATIENCE_SECONDS * CLOCK_SECOND)
 			return err_fail(ERR_STALE, "%s: not within %d seconds", what, PATIENCE_SECONDS);
 		pause_a_moment();

@@ -24,6 +24,25 @@ void world_path(const struct world *w, const char *name, char out[WORLD_PATH])
 	snprintf(out, WORLD_PATH, "%s/%s", w->root, name);
 }
 
+void world_config(const struct world *w, char out[WORLD_PATH + 8])
+{
+	snprintf(out, WORLD_PATH + 8, "%s.ini", w->keystore);
+}
+
+/* ---- Interrupted ---- */
+
+static volatile sig_atomic_t interrupted;
+
+void world_interrupt(int signal)
+{
+	interrupted = signal;
+}
+
+int world_interrupted(void)
+{
+	return interrupted;
+}
+
 /* ---- Running programs ---- */
 
 struct environment {
@@ -78,6 +97,8 @@ static enum err run_lines(
 	size_t size = 0;
 	ssize_t n;
 
+	if (interrupted && !w->closing)
+		return err_fail(ERR_INTERRUPTED, "interrupted");
 	make_environment(w, &env);
 	TRY(child_start(argv, env.list, 0, &c));
 	while (c.out && (n = getline(&line, &size, c.out)) > 0) {
@@ -86,6 +107,9 @@ static enum err run_lines(
 			each(context, line);
 	}
 	free(line);
+	/* A signal ended the reading. */
+	if (interrupted && !w->closing)
+		kill(c.pid, SIGTERM);
 	return child_end(&c, words(w, argv, shown, sizeof shown));
 }
 
@@ -136,6 +160,16 @@ enum err world_run(struct world *w, char **ret_out, const char *const *args)
 	return ERR_OK;
 }
 
+enum err world_ask(struct world *w, json_t **ret, const char *const *args)
+{
+	char *text = NULL;
+
+	TRY(world_run(w, &text, args));
+	enum err e = json_parse(text, strlen(text), ret);
+	free(text);
+	return e;
+}
+
 /* ---- Opening and closing ---- */
 
 static enum err write_text(const char *path, const void *text, size_t len)
@@ -148,7 +182,7 @@ static enum err configure(const struct world *w, const char *quotas)
 {
 	char path[WORLD_PATH + 8], text[3 * WORLD_PATH];
 
-	snprintf(path, sizeof path, "%s.ini", w->keystore);
+	world_config(w, path);
 	snprintf(text, sizeof text, "[kms]\nkeystore = %s\nroot-key = keyfile:%s.key\nquotas = %s\n", w->keystore,
 		w->keystore, quotas);
 	TRY(write_text(path, text, strlen(text)));
@@ -232,6 +266,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void world_close(struct world *w)
 {
+	w->closing = 1;
+	w->access_key[0] = w->secret[0] = '\0';
 	while (w->mounts)
 		if (world_umount(w, w->mount[w->mounts - 1]) != ERR_OK) {
 			const char *argv[] = {"fusermount3", "-u", "-z", w->mount[w->mounts - 1], NULL};
@@ -271,7 +307,7 @@ enum err world_serve(struct world *w, const char *quotas, const char *const *opt
 	struct child c;
 	size_t n = 8;
 
-	snprintf(config, sizeof config, "%s.ini", w->keystore);
+	world_config(w, config);
 	TRY(configure(w, quotas));
 	for (; options && *options && n < WORLD_ARGS - 2; options++)
 		args[n++] = *options;
@@ -361,12 +397,7 @@ enum err world_umount(struct world *w, const char *point)
 
 enum err world_stats(struct world *w, const char *point, json_t **ret)
 {
-	char *text = NULL;
-
-	TRY(WORLD_RUN(w, &text, "stats", "--json", point));
-	enum err e = json_parse(text, strcspn(text, "\n"), ret);
-	free(text);
-	return e;
+	return WORLD_ASK(w, ret, "stats", "--json", point);
 }
 
 /* ---- The audit trail ---- */
@@ -384,7 +415,7 @@ enum err world_audited(struct world *w, const char *key, const char *operation, 
 	size_t n = 5;
 	uint64_t count = 0;
 
-	snprintf(config, sizeof config, "%s.ini", w->keystore);
+	world_config(w, config);
 	if (key) {
 		args[n++] = "--key";
 		args[n++] = key;

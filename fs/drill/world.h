@@ -28,6 +28,7 @@ struct world {
 	const struct world *beside; /* shares this one's root */
 	char mount[WORLD_MOUNTS][WORLD_PATH];
 	size_t mounts;
+	int closing;
 	char access_key[64], secret[144], region[32]; /* given to children; "": none */
 };
 
@@ -39,6 +40,16 @@ void world_close(struct world *w);
 
 /** A path in the home. */
 void world_path(const struct world *w, const char *name, char out[WORLD_PATH]);
+/** The configuration that names @w's keystore, for --config. */
+void world_config(const struct world *w, char out[WORLD_PATH + 8]);
+
+/**
+ * From a signal handler: what is being waited for ends soon, and everything that is begun after it with ERR_INTERRUPTED. Tidying up
+ * does not.
+ */
+void world_interrupt(int signal);
+/** The signal; 0: none came. */
+int world_interrupted(void);
 
 /**
  * Run `signetfs ARGS…` (NULL behind the last). ERR_CLOSED with what it said when it does not end with 0. *ret_out (NULL: not wanted):
@@ -46,6 +57,9 @@ void world_path(const struct world *w, const char *name, char out[WORLD_PATH]);
  */
 enum err world_run(struct world *w, char **ret_out, const char *const *args);
 #define WORLD_RUN(w, out, ...) world_run(w, out, (const char *const[]){__VA_ARGS__, NULL})
+/** What it prints is one JSON value. */
+enum err world_ask(struct world *w, json_t **ret, const char *const *args);
+#define WORLD_ASK(w, ret, ...) world_ask(w, ret, (const char *const[]){__VA_ARGS__, NULL})
 /** Another program, found in PATH. */
 enum err world_program(struct world *w, const char *const *args);
 /** Each line of its output. */

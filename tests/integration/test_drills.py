@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
+import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from conftest import needs_fuse
+from conftest import LIMIT, SIGNETFS, needs_fuse
 
 pytestmark = needs_fuse
 
@@ -27,9 +29,11 @@ EXPECTED = {
                  "The KMS says so, too"],
     "outage": ["Work goes on with the keys that are in memory", "Then programs see an input/output error",
                "It goes on by itself, without a new mount", "Nothing that was acknowledged is lost", "Nor after a new mount"],
-    "restore": ["Without policy and grant the other account is refused", "With them it reads every byte",
+    "restore": ["Without policy and grant the other account is refused",
+                "signetfs restore brings back every byte, without a mount", "With them it reads every byte",
                 "The grant lets it make new files"],
-    "crypto-erase": ["The waiting period runs", "Already during the waiting period no file can be read",
+    "crypto-erase": ["Its sealed material is in the keystore before",
+                     "No byte of its sealed material is left in the keystore's files", "The waiting period runs", "Already during the waiting period no file can be read",
                      "A day early the key is still there", "The KMS has no such key any more", "It cannot be brought back",
                      "The vault cannot be mounted", "Nor a copy of it from before",
                      "The audit trail says that its material was destroyed"],
@@ -54,6 +58,24 @@ def test_the_drill_holds(box, name):
     assert result["name"] == name and result["events"] and result["seconds"] > 0
     text = "".join(ET.parse(page).getroot().itertext())
     assert all(c["what"] in text and c["detail"] in text for c in result["checks"])
+    assert left_behind(box) == []
+
+
+@pytest.mark.parametrize("name, at, how", [("outage", "The KMS is killed", signal.SIGTERM),
+                                          ("migration", "signetfs reencrypt --to", signal.SIGINT)])
+def test_interrupted_it_tidies_up(box, name, at, how):
+    """Also when the KMS of its mount is gone, and in the middle of a move."""
+    p = subprocess.Popen([SIGNETFS, "drill", name], env=box.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    try:
+        assert any(at in line for line in p.stdout), "the drill did not come to that"
+        p.send_signal(how)
+        out, errors = p.communicate(timeout=LIMIT)
+    finally:
+        p.kill()
+        p.communicate()
+    assert p.returncode == 128 + how, (out, errors)
+    assert "interrupted" in errors and "interrupted" in out
     assert left_behind(box) == []
 
 
