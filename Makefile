@@ -27,7 +27,7 @@ TEST_TOOLS := node=nodejs npm=npm
 SOAK_PACKAGES := dpkg-dev debhelper fakeroot texinfo
 LIBS := fuse3 libcrypto sqlite3 inih libcurl libmicrohttpd jansson
 
-ROOMS := kms/base kms/store kms/rootkey kms/policy kms/engine kms/wire kms keycache fs/format fs/vault fs/reencrypt fs/restore fs/fsck fs/report fs/fuse fs/drill fs/cli
+ROOMS := kms/base kms/store kms/rootkey kms/policy kms/engine kms/wire kms/customer kms keycache fs/format fs/vault fs/reencrypt fs/restore fs/fsck fs/report fs/fuse fs/drill fs/cli
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm

@@ -12,6 +12,7 @@ MAY_INCLUDE = {
     "kms/policy": ["kms/base"],
     "kms/engine": ["kms/base", "kms/store", "kms/rootkey", "kms/policy"],
     "kms/wire": ["kms/base", "kms/engine", "kms/rootkey", "kms"],
+    "kms/customer": ["kms/base", "kms/rootkey", "kms"],
     "kms": ["kms/base"],
     "keycache": ["kms/base", "kms"],
     "fs/format": ["kms/base"],

@@ -23,10 +23,10 @@ _signetfs() {
 	case $previous in
 	--names) mapfile -t COMPREPLY < <(compgen -W 'encrypted plain' -- "$word") && return ;;
 	--only | --report | --config-to) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
-	--endpoint-to) mapfile -t COMPREPLY < <(compgen -W 'agent unix: http:// https://' -- "$word") && return ;;
+	--endpoint-to) mapfile -t COMPREPLY < <(compgen -W 'agent unix: http:// https:// keyfile:' -- "$word") && return ;;
 	--bucket-key) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word") && return ;;
 	--root-key) mapfile -t COMPREPLY < <(compgen -W 'passphrase passfile: keyfile: command:' -- "$word") && return ;;
-	--kms | --endpoint-url) mapfile -t COMPREPLY < <(compgen -W 'agent unix: http:// https://' -- "$word") && return ;;
+	--kms | --endpoint-url) mapfile -t COMPREPLY < <(compgen -W 'agent unix: http:// https:// keyfile:' -- "$word") && return ;;
 	esac
 	if [[ ${#command[@]} -eq 0 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands)" -- "$word")

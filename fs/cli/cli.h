@@ -169,6 +169,13 @@ enum err cli_kms_name(const struct cli_settings *s, enum err e);
 /** Connect to the endpoint set; "agent" (the default) starts one, which asks for the passphrase itself. Close with kms_close(). */
 enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret);
 
+/** Is it a key file that a person holds, "keyfile:PATH", and no KMS? NULL is none. */
+int cli_is_customer_key(const char *endpoint);
+/** Which key the file behind such an endpoint has. Errors as customer_key_open(). */
+enum err cli_customer_key_arn(const char *endpoint, char ret[KMS_ARN_MAX + 1]);
+/** The endpoint as a vault remembers it. */
+const char *cli_endpoint_to_keep(const struct cli_settings *s);
+
 /** ERR_NOT_FOUND with advice unless the keystore set exists. */
 enum err cli_check_keystore(const struct cli_settings *s);
 

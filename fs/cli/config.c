@@ -11,6 +11,7 @@
 #include "kms/base/ini_file.h"
 #include "kms/base/io.h"
 #include "kms/base/secret.h"
+#include "kms/customer/customer_key.h"
 
 #ifndef SIGNETFS_SYSTEM_CONFIG
 #define SIGNETFS_SYSTEM_CONFIG "/etc/signetfs/signetfs.ini"
@@ -273,7 +274,7 @@ const struct cli_option *cli_settings_options(struct cli_settings *s)
 	const char **given = s->given;
 	const struct cli_option options[CLI_SETTINGS_OPTIONS] = {
 		{"kms", 0, CLI_TEXT, &given[CLI_SET_ENDPOINT], "ENDPOINT",
-			"agent, unix:PATH, http://HOST:PORT or https://HOST[:PORT]"},
+			"agent, unix:PATH, http://HOST:PORT, https://HOST[:PORT]; or keyfile:PATH, a key of your own"},
 		{"endpoint-url", 0, CLI_TEXT, &given[CLI_SET_ENDPOINT], "ENDPOINT",
 			"the same, as the AWS CLI spells it"},
 		{"region", 0, CLI_TEXT, &given[CLI_SET_REGION], "REGION", "AWS region of the keys"},
@@ -306,8 +307,24 @@ enum err cli_audit_retention(const struct cli_settings *s, uint64_t *ret)
 	return ERR_OK;
 }
 
+/* A KMS would be asked in vain. */
+static enum err check_customer_key(const struct cli_settings *s, const struct descriptor *d)
+{
+	const char *arn = d->volume_key.key_arn;
+
+	if (strncmp(arn, CUSTOMER_KEY_ARN, strlen(CUSTOMER_KEY_ARN)) != 0 ||
+		cli_is_customer_key(s->value[CLI_SET_ENDPOINT]))
+		return ERR_OK;
+	return err_fail(ERR_USAGE,
+		"this vault is under a key that you hold in a file, %s: give the file with --kms keyfile:/PATH/OF/IT, "
+		"or write "
+		"\"endpoint = keyfile:/PATH/OF/IT\" under [kms] in signetfs.ini",
+		arn);
+}
+
 enum err cli_settings_for_vault(struct cli_settings *s, const struct descriptor *d)
 {
+	TRY(check_customer_key(s, d));
 	if (d->region[0] && !s->given[CLI_SET_REGION])
 		TRY(put(s->value, CLI_SET_REGION, d->region, ""));
 	if (s->value[CLI_SET_ENDPOINT] || !d->endpoint[0] || strcmp(d->endpoint, "agent") == 0)

@@ -2,8 +2,32 @@
 #include "fs/cli/cli.h"
 
 #include <string.h>
+#include "kms/customer/customer_key.h"
 #include "kms/wire/client.h"
 #include "kms/wire/endpoint.h"
+
+int cli_is_customer_key(const char *endpoint)
+{
+	return endpoint && strncmp(endpoint, CUSTOMER_KEY_ENDPOINT, strlen(CUSTOMER_KEY_ENDPOINT)) == 0;
+}
+
+const char *cli_endpoint_to_keep(const struct cli_settings *s)
+{
+	const char *endpoint = cli_setting(s, CLI_SET_ENDPOINT);
+
+	if (cli_is_customer_key(endpoint))
+		return CUSTOMER_KEY_STORED;
+	return endpoint ? endpoint : "agent";
+}
+
+enum err cli_customer_key_arn(const char *endpoint, char ret[KMS_ARN_MAX + 1])
+{
+	struct kms *kms AUTO_KMS = NULL;
+
+	TRY(customer_key_open(endpoint + strlen(CUSTOMER_KEY_ENDPOINT), &kms));
+	snprintf(ret, KMS_ARN_MAX + 1, "%s", customer_key_arn(kms));
+	return ERR_OK;
+}
 
 enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
 {
@@ -28,6 +52,8 @@ enum err cli_kms_connect(const struct cli_settings *s, struct kms **ret)
 	};
 	struct endpoint parsed;
 
+	if (cli_is_customer_key(endpoint))
+		return customer_key_open(endpoint + strlen(CUSTOMER_KEY_ENDPOINT), ret);
 	TRY(endpoint_parse(config.endpoint, &parsed));
 	if (parsed.kind == ENDPOINT_AGENT)
 		TRY(cli_check_keystore(s));
@@ -42,7 +68,7 @@ enum err cli_kms_name(const struct cli_settings *s, enum err e)
 		return e;
 	if (!endpoint || strcmp(endpoint, "agent") == 0)
 		return err_wrap(e, "with the keystore %s", cli_setting(s, CLI_SET_KEYSTORE));
-	return err_wrap(e, "with the KMS at %s", endpoint);
+	return cli_is_customer_key(endpoint) ? e : err_wrap(e, "with the KMS at %s", endpoint);
 }
 
 void cli_kms_close_auto(struct kms **kms)

@@ -12,14 +12,21 @@ enum { BUCKET_KEY_ON, BUCKET_KEY_OFF };
 struct init {
 	const char *path;
 	const char *key;
+	char customer_key[KMS_ARN_MAX + 1];
 	int names, bucket_key;
 	uint64_t lifetime, files, cache_time;
 	struct cli_settings settings;
 };
 
 /* The endpoint is remembered in the vault, so it has to mean the same wherever the mount is started. */
-static enum err check_endpoint(const char *endpoint)
+static enum err check_endpoint(struct init *init, const char *endpoint)
 {
+	if (cli_is_customer_key(endpoint) && init->key)
+		return err_fail(ERR_USAGE, "a key file has one key: leave out --key %s", init->key);
+	if (cli_is_customer_key(endpoint)) {
+		TRY(cli_customer_key_arn(endpoint, init->customer_key));
+		init->key = init->customer_key;
+	}
 	if (endpoint && strncmp(endpoint, "unix:", 5) == 0 && endpoint[5] != '/')
 		return err_fail(ERR_USAGE, "%s: write the socket's absolute path", endpoint);
 	return ERR_OK;
@@ -33,10 +40,10 @@ static enum err make_vault(struct init *init)
 
 	TRY(cli_settings_load(&init->settings));
 	endpoint = cli_setting(s, CLI_SET_ENDPOINT);
-	TRY(check_endpoint(endpoint));
+	TRY(check_endpoint(init, endpoint));
 	const struct vault_create_options options = {
 		.key_id = init->key,
-		.endpoint = endpoint ? endpoint : "agent",
+		.endpoint = cli_endpoint_to_keep(s),
 		.region = cli_setting(s, CLI_SET_REGION),
 		.names = init->names ? NAMES_PLAIN : NAMES_ENCRYPTED,
 		.bucket_keys = init->bucket_key == BUCKET_KEY_ON,

@@ -64,14 +64,12 @@ static enum err connect_other(struct request *r, const struct mount_kms_request 
 {
 	struct cli_settings to AUTO_SETTINGS = {
 		.last_file = q->config, .insecure_http = q->insecure_http, .given = {[CLI_SET_ENDPOINT] = q->endpoint}};
-	const char *endpoint;
 	struct kms *kms;
 
 	TRY(cli_settings_load(&to));
 	TRY(err_wrap(cli_kms_connect(&to, &kms), "the KMS to move to"));
 	r->kms[r->kms_count++] = kms;
-	endpoint = cli_setting(&to, CLI_SET_ENDPOINT);
-	ret->endpoint = r->moved_to[r->moved_count++] = strdup(endpoint ? endpoint : "agent");
+	ret->endpoint = r->moved_to[r->moved_count++] = strdup(cli_endpoint_to_keep(&to));
 	ret->region = r->moved_to[r->moved_count++] = strdup(cli_setting(&to, CLI_SET_REGION));
 	return ret->endpoint && ret->region ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
 }

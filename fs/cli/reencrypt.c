@@ -53,11 +53,7 @@ static enum err connect_target(struct reencrypt_request *r, struct kms **ret)
 /* What the descriptor is to say of it. */
 static const char *target_endpoint(const struct reencrypt_request *r)
 {
-	const char *endpoint = cli_setting(&r->to_settings, CLI_SET_ENDPOINT);
-
-	if (is_same_kms(r))
-		return NULL;
-	return endpoint ? endpoint : "agent";
+	return is_same_kms(r) ? NULL : cli_endpoint_to_keep(&r->to_settings);
 }
 
 /* ---- Alone with the vault ---- */
@@ -105,6 +101,16 @@ static enum err open_and_run(struct reencrypt_request *r, struct kms *old, struc
 	return e != ERR_OK ? e : closing;
 }
 
+/* A crash between the last two steps leaves a vault that is at the new KMS already: then that one was named, as it has to be. */
+static enum err check_endpoint(struct reencrypt_request *r, const struct descriptor *d)
+{
+	const char *to = r->endpoint_to;
+
+	if (to && (strcmp(to, d->endpoint) == 0 || (cli_is_customer_key(to) && cli_is_customer_key(d->endpoint))))
+		return ERR_OK;
+	return cli_settings_for_vault(&r->settings, d);
+}
+
 static enum err run_alone(struct reencrypt_request *r)
 {
 	struct kms *old AUTO_KMS = NULL, *other AUTO_KMS = NULL, *both AUTO_KMS = NULL;
@@ -114,7 +120,7 @@ static enum err run_alone(struct reencrypt_request *r)
 	TRY(secret_harden_process());
 	TRY(cli_settings_load(&r->settings));
 	TRY(vault_read_descriptor(r->vault, &descriptor));
-	TRY(cli_settings_for_vault(&r->settings, &descriptor));
+	TRY(check_endpoint(r, &descriptor));
 	TRY(cli_kms_connect(&r->settings, &old));
 	if (!is_same_kms(r))
 		TRY(connect_target(r, &other));
@@ -193,7 +199,9 @@ static int check(const struct reencrypt_request *r)
 {
 	static const char command[] = "reencrypt";
 
-	if (!r->to && !r->resume)
+	if (cli_is_customer_key(r->endpoint_to) && r->to)
+		return cli_wrong_usage(command, "a key file has one key: leave out --to");
+	if (!r->to && !r->resume && !cli_is_customer_key(r->endpoint_to))
 		return cli_wrong_usage(command, "which key? --to KEY, or --resume to go on with an interrupted move");
 	if (r->resume && (r->to || r->from || r->data || r->only.count))
 		return cli_wrong_usage(command, "--resume goes on with what was asked for before: leave out --to, "
@@ -214,6 +222,12 @@ static int run(struct reencrypt_request *r)
 	if (!r->vault)
 		return cli_error("out of memory");
 	catch_signals();
+	if (cli_is_customer_key(r->endpoint_to)) {
+		e = cli_customer_key_arn(r->endpoint_to, r->customer_key);
+		if (e != ERR_OK)
+			return cli_fail(e, "moving %s", r->given);
+		r->to = r->resume ? NULL : r->customer_key;
+	}
 	e = mount_find_source(r->vault, &info) == ERR_OK ? run_through_mount(r, &info) : run_alone(r);
 	if (e != ERR_OK)
 		return cli_fail(e, "moving %s", r->given);

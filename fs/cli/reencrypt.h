@@ -30,6 +30,7 @@ struct reencrypt_request {
 	char *vault;       /* absolute */
 	const char *to, *from, *endpoint_to, *config_to;
 	int data, dry_run, resume;
+	char customer_key[KMS_ARN_MAX + 1]; /* what --endpoint-to keyfile:PATH has; `to` points to it */
 	uint64_t jobs, rate;
 	struct cli_texts only;
 	struct cli_settings settings, to_settings;

@@ -26,11 +26,11 @@ static enum err call_one(
 	return kms_call(kms, operation, request, ret_response);
 }
 
-/* It is not this KMS's key or blob; a refusal of a key that it has is final. */
+/* It is not this KMS's key or blob, or not the key that a file has; a refusal of a key that it has is final. */
 static int is_unknown(enum err e)
 {
 	return e == ERR_KMS_NOT_FOUND || e == ERR_KMS_INVALID_CIPHERTEXT || e == ERR_KMS_INCORRECT_KEY ||
-	       e == ERR_KMS_INVALID_ARN || e == ERR_KMS_ACCESS_DENIED;
+	       e == ERR_KMS_INVALID_ARN || e == ERR_KMS_ACCESS_DENIED || e == ERR_KMS_KEY_UNAVAILABLE;
 }
 
 static enum err decrypt(struct two_kms *t, const json_t *request, json_t **ret_response)

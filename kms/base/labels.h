@@ -25,6 +25,10 @@
 #define LABEL_REENCRYPT     "signetfs/1/reencrypt-journal"
 /* AAD under a bucket key */
 #define LABEL_WRAP_DATA_KEY "signetfs/1/wrap-data-key"
+/* from a customer-provided key (a file in the place of a KMS), no salt: its name, the key that wraps; and the head of that one's AAD */
+#define LABEL_CUSTOMER_KEY_ID   "signetfs/1/customer-key-id"
+#define LABEL_CUSTOMER_KEY_WRAP "signetfs/1/customer-key-wrap"
+#define LABEL_CUSTOMER_KEY_BLOB "signetfs/1/customer-key-blob"
 /* inside the KMS: from a backing key, salt = the blob's random value */
 #define LABEL_KMS_BLOB "signetfs/1/kms-blob"
 /* inside the KMS: from a key file, salt = the keystore's root key salt: the root key */

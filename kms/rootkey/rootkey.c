@@ -122,7 +122,7 @@ static enum err decode_keyfile(const char *path, char *text, size_t len, uint8_t
 		(int)KEY_SIZE, (int)KEYFILE_TEXT);
 }
 
-static enum err read_keyfile(const char *path, uint8_t ret[KEY_SIZE])
+enum err rootkey_read_keyfile(const char *path, uint8_t ret[KEY_SIZE])
 {
 	int fd AUTO_CLOSE = -1;
 	char *text AUTO_SECRET = secret_alloc(KEYFILE_MAX + 1);
@@ -183,7 +183,7 @@ static enum err from_keyfile(const char *path, const struct rootkey_params *para
 {
 	struct root_key raw AUTO_WIPE;
 
-	TRY(read_keyfile(path, raw.b));
+	TRY(rootkey_read_keyfile(path, raw.b));
 	return kdf_hkdf(raw.b, KEY_SIZE, params->salt, ROOTKEY_SALT_SIZE, LABEL_ROOT_KEY_FILE,
 		strlen(LABEL_ROOT_KEY_FILE), ret->b, KEY_SIZE);
 }

@@ -69,4 +69,7 @@ enum err rootkey_create(const struct rootkey_spec *spec, const char *what, const
 enum err rootkey_obtain(const struct rootkey_spec *spec, const char *what, const struct rootkey_params *params,
 	struct root_key *ret_key);
 
+/** The bytes of a key file as `keyfile:PATH` has it, for whoever else takes one. *@ret is a secret. Errors as rootkey_create(). */
+enum err rootkey_read_keyfile(const char *path, uint8_t ret[KEY_SIZE]);
+
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define ENDPOINT_FORMS "agent, unix:PATH, http://HOST:PORT or https://HOST[:PORT]"
+#define ENDPOINT_FORMS "agent, unix:PATH, http://HOST:PORT, https://HOST[:PORT] or keyfile:PATH"
 
 static enum err bad_endpoint(const char *text, const char *why)
 {

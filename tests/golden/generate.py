@@ -179,6 +179,16 @@ def names():
     return b"\n".join(lines) + b"\n"
 
 
+def customer_key():
+    """The key file 60…7f: how the key is named, and the volume key under it."""
+    raw = bytes(range(0x60, 0x80))
+    context = '{"signetfs:purpose":"volume","signetfs:volume":"%s"}' % uuid.UUID(bytes=VOLUME_ID)
+    sealed = xaes_seal(hkdf(raw, b"", b"signetfs/1/customer-key-wrap"), bytes(range(0x30, 0x48)),
+                       b"signetfs/1/customer-key-blob" + context.encode(), VOLUME_KEY)
+    arn = "arn:signetfs:kms:::customer-key/" + hkdf(raw, b"", b"signetfs/1/customer-key-id", 16).hex()
+    return f"{arn}\n{(bytes([2]) + sealed).hex()}\n".encode()
+
+
 def check_xaes():
     """The specification's own vectors, so that this file cannot be wrong in the same way as the program."""
     n = b"ABCDEFGHIJKLMNOPQRSTUVWX"
@@ -193,7 +203,7 @@ def main():
     check_xaes()
     files = {"v1-bucket.bin": bucket_file(), "v1-long-header.bin": long_file(), "v1-kms.bin": kms_file(),
              "v1-signetfs.ini": descriptor(), "v1-sessions.bin": sessions(), "v1-signetfs.dir": directory(),
-             "v1-names.txt": names()}
+             "v1-names.txt": names(), "v1-customer-key.txt": customer_key()}
     for name, data in files.items():
         with open(os.path.join(out, name), "wb") as f:
             f.write(data)
