@@ -315,11 +315,42 @@ static struct node *enter_new(
 	return n;
 }
 
+/* Under a number that no file has, so that nothing but its address and its names leads to it. */
+static void retire(struct node_table *t, struct node **slot)
+{
+	struct node *n = *slot;
+
+	*slot = n->chain;
+	n->dev = 0;
+	n->ino = t->retired++;
+	chain_node(t, n);
+}
+
+/*
+ * Only a change of the lower tree behind the mount makes that so: the number is another kind of file's, or a directory is met under a
+ * second name. Taken for the same directory it could become its own ancestor, and who climbs to the top would never arrive.
+ */
+static int contradicts(struct node_table *t, const struct node *n, const struct node *parent, const char *text,
+	size_t len, const struct stat *st)
+{
+	if (n->type != (st->st_mode & S_IFMT))
+		return 1;
+	if (!S_ISDIR(n->type))
+		return 0;
+	const struct name *m = *nodes_name_slot(t, parent, text, len);
+	return !m || m->node != n;
+}
+
 static struct node *enter_locked(
 	struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st)
 {
-	struct node *n = *nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino);
+	struct node **slot = nodes_inode_slot(t, (uint32_t)st->st_dev, st->st_ino);
+	struct node *n = *slot;
 
+	if (n && contradicts(t, n, parent, text, len, st)) {
+		retire(t, slot);
+		n = NULL;
+	}
 	if (!n)
 		return enter_new(t, parent, text, len, st);
 	if (!note_name(t, parent, text, len, n))
@@ -341,17 +372,6 @@ void node_hold(struct node_table *t, struct node *n)
 	pthread_mutex_lock(&t->lock);
 	n->lookups++;
 	pthread_mutex_unlock(&t->lock);
-}
-
-/* Under a number that no file has, so that nothing but its address and its names leads to it. */
-static void retire(struct node_table *t, struct node **slot)
-{
-	struct node *n = *slot;
-
-	*slot = n->chain;
-	n->dev = 0;
-	n->ino = t->retired++;
-	chain_node(t, n);
 }
 
 struct node *node_enter_made(

@@ -128,7 +128,7 @@ void nodes_done(struct node_table *t);
 
 /**
  * The kernel is about to be told that @parent/@text is the inode @st: find its node or make one, note the name, count one lookup.
- * NULL when memory is out.
+ * One that was of another type, or a directory under another name, is a new node, as in node_enter_made(). NULL when memory is out.
  */
 struct node *node_enter(struct node_table *t, struct node *parent, const char *text, size_t len, const struct stat *st);
 

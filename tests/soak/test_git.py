@@ -38,7 +38,7 @@ def make_history(git, rng, top):
     git("commit", "-q", "-m", "all", cwd=top)
     for i in range(COMMITS):
         write_some(rng, top, rng.sample(names, 40))
-        git("rm", "-q", "--ignore-unmatch", *rng.sample(names, 5), cwd=top)
+        git("rm", "-q", "-f", "--ignore-unmatch", *rng.sample(names, 5), cwd=top)
         git("mv", "-k", *rng.sample(names, 3), "d0", cwd=top)
         git("add", "-A", cwd=top)
         git("commit", "-q", "-m", f"commit {i}", cwd=top)

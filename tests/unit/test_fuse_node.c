@@ -119,6 +119,45 @@ static void test_a_number_taken_again_is_another_node(void **state)
 	assert_int_equal(end(t), 1);
 }
 
+/* Somebody gave a number to something else below, or moved a directory: into what was below it, even. */
+static void test_what_contradicts_the_table_is_another_node(void **state)
+{
+	struct node_table *t = node_table_new(&root_stat);
+	struct node *root = node_root(t);
+	struct node *a = enter(t, root, "a", 10, S_IFDIR);
+	struct node *b = enter(t, a, "b", 11, S_IFDIR);
+	struct node *file = enter(t, root, "f", 12, S_IFREG);
+
+	(void)state;
+	struct node *loop = enter(t, b, "a", 10, S_IFDIR);
+	assert_ptr_not_equal(loop, a);
+	assert_ptr_equal(node_name(t, a)->parent, root);
+	assert_ptr_equal(node_name(t, b)->parent, a);
+	assert_ptr_equal(node_name(t, loop)->parent, b);
+	assert_ptr_equal(enter(t, b, "a", 10, S_IFDIR), loop);
+	/* One whose name is another's by now has none, and gets none by which it would be its own parent. */
+	struct node *thief = enter(t, root, "a", 13, S_IFDIR);
+	assert_null(node_name(t, a));
+	struct node *deeper = enter(t, loop, "a", 10, S_IFDIR);
+	assert_ptr_not_equal(deeper, loop);
+	struct node *top = enter(t, a, "top", 1, S_IFDIR);
+	assert_ptr_not_equal(top, root);
+	assert_null(node_name(t, root));
+	struct node *dir = enter(t, root, "f", 12, S_IFDIR);
+	assert_ptr_not_equal(dir, file);
+	assert_int_equal(dir->type, S_IFDIR);
+	assert_ptr_equal(find(t, root, "f"), dir);
+	/* Links of a file are no contradiction. */
+	assert_ptr_equal(enter(t, b, "link", 14, S_IFREG), enter(t, root, "link", 14, S_IFREG));
+	node_forget(t, find(t, root, "link"), 1);
+
+	struct node *all[] = {deeper, top, dir, file, thief, find(t, root, "link"), b, a};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		forget(t, all[i], 1);
+	assert_int_equal(forget(t, loop, 2), 3);
+	assert_int_equal(end(t), 1);
+}
+
 static void test_parents_stay_for_their_children(void **state)
 {
 	struct node_table *t = node_table_new(&root_stat);
@@ -489,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_node_per_inode),
 		cmocka_unit_test(test_a_number_taken_again_is_another_node),
+		cmocka_unit_test(test_what_contradicts_the_table_is_another_node),
 		cmocka_unit_test(test_parents_stay_for_their_children),
 		cmocka_unit_test(test_links_are_names_of_one_node),
 		cmocka_unit_test(test_unnaming_lets_parents_go),
