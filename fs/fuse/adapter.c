@@ -40,17 +40,23 @@ struct vault_owner adapter_owner(fuse_req_t req)
 	return (struct vault_owner){.uid = ctx->uid, .gid = ctx->gid, .set = adapter_of(req)->set_owner};
 }
 
+void adapter_reachable(struct adapter *a, struct node *n)
+{
+	/* Exclusively: nobody is to use the descriptor. */
+	if (n->handles.pin < 0)
+		return;
+	nodes_exclude(a->nodes);
+	if (node_name(a->nodes, n))
+		handle_named(a->handles, n);
+	nodes_done(a->nodes);
+}
+
 struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st)
 {
 	struct node *n = node_enter(a->nodes, parent, name, len, st);
 
-	/* One that lived by its descriptor alone is reachable by a name again. Exclusively: nobody is to use the descriptor. */
-	if (n && n->handles.pin >= 0) {
-		nodes_exclude(a->nodes);
-		if (node_name(a->nodes, n))
-			handle_named(a->handles, n);
-		nodes_done(a->nodes);
-	}
+	if (n)
+		adapter_reachable(a, n);
 	return n;
 }
 

@@ -71,7 +71,9 @@ void adapter_reply_attr(fuse_req_t req, const struct node *n, const struct stat 
 /** The directory, for as long as the caller keeps it. Takes and leaves the names lock. */
 enum err adapter_dir(struct adapter *a, fuse_ino_t ino, struct vault_dir **ret);
 struct vault_owner adapter_owner(fuse_req_t req);
-/** node_enter() for a name that the kernel is about to be told. NULL when memory is out. */
+/** A name was noted: what lived by its descriptor alone lives by that again. Without the names lock. */
+void adapter_reachable(struct adapter *a, struct node *n);
+/** node_enter() and adapter_reachable() for a name that cannot go meanwhile: the kernel has locked the directory. NULL when memory is out. */
 struct node *adapter_enter(struct adapter *a, struct node *parent, const char *name, size_t len, const struct stat *st);
 
 /** What the kernel is told of a node: it keeps that until it is told otherwise. */

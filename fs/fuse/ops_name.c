@@ -9,18 +9,23 @@ static struct vault_object entry_of(struct vault_dir *dir, const char *name)
 	return (struct vault_object){.dir = dir, .name = name, .len = strlen(name), .pin = -1};
 }
 
-void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, const struct stat *st)
+static void reply_node(fuse_req_t req, struct node *n, const struct stat *st)
 {
 	struct adapter *a = adapter_of(req);
-	struct node *n = adapter_enter(a, parent, name, strlen(name), st);
-
-	if (!n) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
 	struct fuse_entry_param entry = adapter_entry(a, n, st);
+
 	adapter_check_size(a, n, &entry);
 	fuse_reply_entry(req, &entry);
+}
+
+void adapter_reply_entry(fuse_req_t req, struct node *parent, const char *name, const struct stat *st)
+{
+	struct node *n = adapter_enter(adapter_of(req), parent, name, strlen(name), st);
+
+	if (n)
+		reply_node(req, n, st);
+	else
+		fuse_reply_err(req, ENOMEM);
 }
 
 /* True when it was the probe and is answered: an empty file that the kernel does not remember. */
@@ -37,26 +42,43 @@ static int answer_probe(fuse_req_t req, fuse_ino_t parent, const char *name)
 	return 1;
 }
 
+/*
+ * Without a change of names between looking and noting: when the time is over that it may remember a name, the kernel asks anew without a lock on
+ * the directory, so that the name may go meanwhile. A node would keep it, and be asked for by it in vain.
+ */
+static enum err look_up(
+	struct adapter *a, struct node *parent, const char *name, struct stat *ret_st, struct node **ret_node)
+{
+	struct vault_dir *dir;
+
+	TRY(handle_dir(a->handles, parent, &dir));
+	enum err e = vault_stat(entry_of(dir, name), ret_st);
+	vault_dir_release(dir);
+	TRY(e);
+	*ret_node = node_enter(a->nodes, parent, name, strlen(name), ret_st);
+	return *ret_node ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct adapter *a = adapter_of(req);
 	const struct fuse_entry_param absent = {.entry_timeout = a->memory};
-	struct vault_dir *dir;
+	struct node *n;
 	struct stat st;
 
 	if (answer_probe(req, parent, name))
 		return;
-	enum err e = adapter_dir(a, parent, &dir);
+	nodes_share(a->nodes);
+	enum err e = look_up(a, adapter_node(a, parent), name, &st, &n);
+	nodes_done(a->nodes);
 	if (e == ERR_OK) {
-		e = vault_stat(entry_of(dir, name), &st);
-		vault_dir_release(dir);
-	}
-	if (e == ERR_OK)
-		adapter_reply_entry(req, adapter_node(a, parent), name, &st);
-	else if (err_to_errno(e) == ENOENT)
+		adapter_reachable(a, n);
+		reply_node(req, n, &st);
+	} else if (err_to_errno(e) == ENOENT) {
 		fuse_reply_entry(req, &absent);
-	else
+	} else {
 		adapter_fail(req, e);
+	}
 }
 
 static void forget(struct adapter *a, fuse_ino_t ino, uint64_t count)
