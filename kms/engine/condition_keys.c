@@ -6,66 +6,8 @@
 #include <strings.h>
 #include "kms/base/clock.h"
 #include "kms/engine/condition_keys.h"
-
-enum { ALIASES_MAX = 50, TAGS_MAX = 50 };
-
-/* ---- Giving values ---- */
-
-/* A text that lives as long as the call. */
-static enum err give(struct policy_values *ret, const char *text)
-{
-	ret->one[0] = text;
-	ret->list = ret->one;
-	ret->count = 1;
-	return ERR_OK;
-}
-
-static enum err give_bool(struct policy_values *ret, int value)
-{
-	return give(ret, value ? "true" : "false");
-}
-
-static enum err give_copy(struct policy_values *ret, const char *text)
-{
-	ret->text = strdup(text);
-	return ret->text != NULL ? give(ret, ret->text) : ERR_NO_MEMORY;
-}
-
-static enum err give_number(struct policy_values *ret, int64_t n)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lld", (long long)n);
-	return give_copy(ret, text);
-}
-
-static enum err give_date(struct policy_values *ret, uint64_t wall_ns)
-{
-	char text[CLOCK_ISO8601_SIZE];
-
-	clock_iso8601(wall_ns, text);
-	return give_copy(ret, text);
-}
-
-static enum err room_for(struct policy_values *ret, size_t n)
-{
-	ret->owned = calloc(n + 1, sizeof(*ret->list));
-	ret->list = ret->owned;
-	return ret->owned != NULL ? ERR_OK : ERR_NO_MEMORY;
-}
-
-static enum err give_strings(struct policy_values *ret, const json_t *list)
-{
-	const json_t *item;
-	size_t i;
-
-	TRY(room_for(ret, json_array_size(list)));
-	json_array_foreach ((json_t *)list, i, item) {
-		if (json_is_string(item))
-			ret->list[ret->count++] = json_string_value(item);
-	}
-	return ERR_OK;
-}
+#include "kms/engine/condition_tags.h"
+#include "kms/engine/condition_values.h"
 
 /* ---- Of the caller ---- */
 
@@ -84,7 +26,7 @@ static enum err principal_type(const struct engine_caller *c, struct policy_valu
 		[POLICY_CALLER_FEDERATED_USER] = "FederatedUser"};
 	enum policy_caller_kind kind = policy_caller_kind(c->arn, c->account);
 
-	return kind == POLICY_CALLER_UNKNOWN ? ERR_OK : give(ret, types[kind]);
+	return kind == POLICY_CALLER_UNKNOWN ? ERR_OK : condition_give(ret, types[kind]);
 }
 
 static int is_address(const char *text)
@@ -137,32 +79,33 @@ static enum err of_caller(const struct call *call, enum caller_key what, struct 
 
 	switch (what) {
 	case K_PRINCIPAL_ARN:
-		return give(ret, c->role[0] != '\0' ? c->role : c->arn);
+		return condition_give(ret, c->role[0] != '\0' ? c->role : c->arn);
 	case K_ACCOUNT:
-		return give(ret, c->account);
+		return condition_give(ret, c->account);
 	case K_PRINCIPAL_TYPE:
 		return principal_type(c, ret);
 	case K_USERID:
-		return c->user_id[0] != '\0' ? give(ret, c->user_id) : ERR_OK;
+		return c->user_id[0] != '\0' ? condition_give(ret, c->user_id) : ERR_OK;
 	case K_USERNAME:
-		return policy_caller_kind(c->arn, c->account) == POLICY_CALLER_USER ? give(ret, last_part(c->arn))
-										    : ERR_OK;
+		return policy_caller_kind(c->arn, c->account) == POLICY_CALLER_USER
+			       ? condition_give(ret, last_part(c->arn))
+			       : ERR_OK;
 	case K_SOURCE_IP:
-		return is_address(c->source_ip) ? give(ret, c->source_ip) : ERR_OK;
+		return is_address(c->source_ip) ? condition_give(ret, c->source_ip) : ERR_OK;
 	case K_USER_AGENT:
-		return c->user_agent[0] != '\0' ? give(ret, c->user_agent) : ERR_OK;
+		return c->user_agent[0] != '\0' ? condition_give(ret, c->user_agent) : ERR_OK;
 	case K_SECURE:
-		return give_bool(ret, c->secure);
+		return condition_give_bool(ret, c->secure);
 	case K_TOKEN_ISSUED:
-		return c->token_issued != 0 ? give_date(ret, c->token_issued) : ERR_OK;
+		return c->token_issued != 0 ? condition_give_date(ret, c->token_issued) : ERR_OK;
 	case K_NOW:
-		return give_date(ret, call->now);
+		return condition_give_date(ret, call->now);
 	case K_EPOCH:
-		return give_number(ret, (int64_t)(call->now / CLOCK_SECOND));
+		return condition_give_number(ret, (int64_t)(call->now / CLOCK_SECOND));
 	case K_REGION:
-		return give(ret, call->region);
+		return condition_give(ret, call->region);
 	case K_FALSE:
-		return give_bool(ret, 0);
+		return condition_give_bool(ret, 0);
 	}
 	return ERR_OK;
 }
@@ -214,16 +157,16 @@ static const struct {
 static enum err of_member(const json_t *value, const char *fallback, struct policy_values *ret)
 {
 	if (json_is_string(value))
-		return give(ret, json_string_value(value));
+		return condition_give(ret, json_string_value(value));
 	if (json_is_boolean(value))
-		return give_bool(ret, json_is_true(value));
+		return condition_give_bool(ret, json_is_true(value));
 	if (json_is_integer(value))
-		return give_number(ret, json_integer_value(value));
+		return condition_give_number(ret, json_integer_value(value));
 	if (json_is_real(value))
-		return give_number(ret, (int64_t)json_real_value(value));
+		return condition_give_number(ret, (int64_t)json_real_value(value));
 	if (json_is_array(value))
-		return give_strings(ret, value);
-	return fallback != NULL ? give(ret, fallback) : ERR_OK;
+		return condition_give_strings(ret, value);
+	return fallback != NULL ? condition_give(ret, fallback) : ERR_OK;
 }
 
 static enum err of_request(const struct condition_scope *s, const char *key, struct policy_values *ret)
@@ -244,40 +187,10 @@ static enum err constraint_type(const struct condition_scope *s, struct policy_v
 	if (strcmp(s->action, "CreateGrant") != 0)
 		return ERR_OK;
 	if (json_object_get(constraints, "EncryptionContextEquals") != NULL)
-		return give(ret, "EncryptionContextEquals");
-	return json_object_get(constraints, "EncryptionContextSubset") != NULL ? give(ret, "EncryptionContextSubset")
-									       : ERR_OK;
-}
-
-/* ---- Tags of the request ---- */
-
-static enum err request_tag(const struct condition_scope *s, const char *name, struct policy_values *ret)
-{
-	const json_t *tags = call_member(s->call, "Tags"), *tag;
-	size_t i;
-
-	json_array_foreach ((json_t *)tags, i, tag) {
-		const char *key = json_string_value(json_object_get(tag, "TagKey"));
-
-		if (key != NULL && strcasecmp(key, name) == 0 && json_is_string(json_object_get(tag, "TagValue")))
-			return give(ret, json_string_value(json_object_get(tag, "TagValue")));
-	}
-	return ERR_OK;
-}
-
-static enum err tag_keys(const struct condition_scope *s, struct policy_values *ret)
-{
-	const json_t *tags = call_member(s->call, "Tags"), *tag;
-	size_t i;
-
-	if (tags == NULL)
-		return give_strings(ret, call_member(s->call, "TagKeys"));
-	TRY(room_for(ret, json_array_size(tags)));
-	json_array_foreach ((json_t *)tags, i, tag) {
-		if (json_is_string(json_object_get(tag, "TagKey")))
-			ret->list[ret->count++] = json_string_value(json_object_get(tag, "TagKey"));
-	}
-	return ERR_OK;
+		return condition_give(ret, "EncryptionContextEquals");
+	return json_object_get(constraints, "EncryptionContextSubset") != NULL
+		       ? condition_give(ret, "EncryptionContextSubset")
+		       : ERR_OK;
 }
 
 /* ---- The encryption context ---- */
@@ -305,7 +218,7 @@ static enum err context_values(const struct condition_scope *s, const char *want
 
 	if (json_object_size(context) == 0)
 		return ERR_OK;
-	TRY(room_for(ret, json_object_size(context)));
+	TRY(condition_room(ret, json_object_size(context)));
 	json_object_foreach ((json_t *)context, name, value) {
 		if (wanted == NULL)
 			ret->list[ret->count++] = name;
@@ -332,13 +245,14 @@ static enum err of_new_key(const struct condition_scope *s, const char *key, str
 	if (strcmp(s->action, "CreateKey") != 0)
 		return ERR_OK;
 	if (strcasecmp(key, "kms:KeySpec") == 0)
-		return give(ret, created_with(s->call, "KeySpec", "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT"));
+		return condition_give(
+			ret, created_with(s->call, "KeySpec", "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT"));
 	if (strcasecmp(key, "kms:KeyUsage") == 0)
-		return give(ret, created_with(s->call, "KeyUsage", NULL, "ENCRYPT_DECRYPT"));
+		return condition_give(ret, created_with(s->call, "KeyUsage", NULL, "ENCRYPT_DECRYPT"));
 	if (strcasecmp(key, "kms:KeyOrigin") == 0)
-		return give(ret, created_with(s->call, "Origin", NULL, "AWS_KMS"));
+		return condition_give(ret, created_with(s->call, "Origin", NULL, "AWS_KMS"));
 	if (strcasecmp(key, "kms:MultiRegion") == 0)
-		return give_bool(ret, call_true(s->call, "MultiRegion"));
+		return condition_give_bool(ret, call_true(s->call, "MultiRegion"));
 	return ERR_OK;
 }
 
@@ -356,59 +270,39 @@ static enum err of_key(const struct condition_scope *s, const char *key, struct 
 	if (k == NULL)
 		return of_new_key(s, key, ret);
 	if (strcasecmp(key, "kms:KeySpec") == 0 || strcasecmp(key, "kms:CustomerMasterKeySpec") == 0)
-		return give(ret, k->spec);
+		return condition_give(ret, k->spec);
 	if (strcasecmp(key, "kms:KeyUsage") == 0 || strcasecmp(key, "kms:CustomerMasterKeyUsage") == 0)
-		return give(ret, k->usage);
+		return condition_give(ret, k->usage);
 	if (strcasecmp(key, "kms:KeyOrigin") == 0)
-		return give(ret, k->origin);
+		return condition_give(ret, k->origin);
 	if (strcasecmp(key, "kms:MultiRegion") == 0)
-		return give_bool(ret, k->multi_region);
+		return condition_give_bool(ret, k->multi_region);
 	if (strcasecmp(key, "aws:ResourceAccount") == 0)
-		return give(ret, k->account);
+		return condition_give(ret, k->account);
 	if (strcasecmp(key, "kms:MultiRegionKeyType") == 0 && multi_region_type(k) != NULL)
-		return give(ret, multi_region_type(k));
+		return condition_give(ret, multi_region_type(k));
 	return ERR_OK;
 }
 
-static enum err resource_tag(const struct condition_scope *s, const char *name, struct policy_values *ret)
+/* However many they are: what is not looked at could not be denied. */
+static enum err resource_aliases(const struct condition_scope *s, struct policy_values *ret)
 {
-	struct store_tag *tags;
-	enum err e = ERR_OK;
+	struct store *store = s->call->engine->store;
+	struct store_alias *rows;
 	size_t n = 0;
 
 	if (s->key == NULL)
 		return ERR_OK;
-	tags = calloc(TAGS_MAX, sizeof(*tags));
-	if (tags == NULL)
+	TRY(store_alias_count(store, s->key->row, &n));
+	rows = calloc(n + 1, sizeof(*rows));
+	ret->text = (char *)rows; /* with the names */
+	if (rows == NULL)
 		return ERR_NO_MEMORY;
-	e = store_tag_list(s->call->engine->store, s->key->row, "", TAGS_MAX, tags, &n);
-	for (size_t i = 0; e == ERR_OK && i < n && ret->count == 0; i++)
-		if (strcasecmp(tags[i].name, name) == 0)
-			e = give_copy(ret, tags[i].value);
-	free(tags);
-	return e;
-}
-
-static enum err resource_aliases(const struct condition_scope *s, struct policy_values *ret)
-{
-	struct store_alias *rows;
-	size_t n = 0, used = 0;
-	enum err e;
-
-	if (s->key == NULL)
-		return ERR_OK;
-	rows = calloc(ALIASES_MAX, sizeof(*rows));
-	ret->text = malloc((size_t)ALIASES_MAX * STORE_ALIAS_SIZE);
-	e = rows == NULL || ret->text == NULL ? ERR_NO_MEMORY : room_for(ret, ALIASES_MAX);
-	if (e == ERR_OK)
-		e = store_alias_list(s->call->engine->store, s->key->account, s->key->region, s->key->row, "",
-			ALIASES_MAX, rows, &n);
-	for (size_t i = 0; e == ERR_OK && i < n; i++) {
-		ret->list[ret->count++] = ret->text + used;
-		used += (size_t)snprintf(ret->text + used, STORE_ALIAS_SIZE, "%s", rows[i].name) + 1;
-	}
-	free(rows);
-	return e;
+	TRY(store_alias_list(store, s->key->account, s->key->region, s->key->row, "", n, rows, &n));
+	TRY(condition_room(ret, n));
+	for (; ret->count < n; ret->count++)
+		ret->list[ret->count] = rows[ret->count].name;
+	return ERR_OK;
 }
 
 /* The alias by which the request names the key, without what stands before "alias/". */
@@ -422,7 +316,8 @@ static enum err request_alias(const struct condition_scope *s, struct policy_val
 	if (text == NULL)
 		return ERR_OK;
 	alias = names_starts_with(text, "arn:") ? strstr(text, ":" NAMES_ALIAS_PREFIX) : text - 1;
-	return alias != NULL && names_starts_with(alias + 1, NAMES_ALIAS_PREFIX) ? give(ret, alias + 1) : ERR_OK;
+	return alias != NULL && names_starts_with(alias + 1, NAMES_ALIAS_PREFIX) ? condition_give(ret, alias + 1)
+										 : ERR_OK;
 }
 
 /* The source of a ReEncrypt is authorised first and is the call's first resource. */
@@ -434,9 +329,9 @@ static enum err same_key(const struct condition_scope *s, struct policy_values *
 	if (s->key == NULL || strncmp(s->action, "ReEncrypt", 9) != 0)
 		return ERR_OK;
 	if (strcmp(s->action, "ReEncryptFrom") == 0)
-		return give_bool(ret, call->has_key && memcmp(call->key.id, s->key->id, UUID_SIZE) == 0);
+		return condition_give_bool(ret, call->has_key && memcmp(call->key.id, s->key->id, UUID_SIZE) == 0);
 	names_key_arn(s->key, arn);
-	return give_bool(ret, call->resource_count > 0 && strcmp(call->resource[0], arn) == 0);
+	return condition_give_bool(ret, call->resource_count > 0 && strcmp(call->resource[0], arn) == 0);
 }
 
 /* ---- All of them ---- */
@@ -456,9 +351,9 @@ static enum err of_family(const struct condition_scope *s, const char *key, stru
 	if ((rest = behind(key, "kms:EncryptionContext:")) != NULL)
 		return context_values(s, rest, ret);
 	if ((rest = behind(key, "aws:ResourceTag/")) != NULL)
-		return resource_tag(s, rest, ret);
+		return condition_resource_tag(s, rest, ret);
 	if ((rest = behind(key, "aws:RequestTag/")) != NULL)
-		return request_tag(s, rest, ret);
+		return condition_request_tag(s, rest, ret);
 	*ret_is = 0;
 	return ERR_OK;
 }
@@ -467,7 +362,7 @@ static const struct {
 	const char *name;
 	enum err (*give)(const struct condition_scope *s, struct policy_values *ret);
 } scope_keys[] = {
-	{"aws:TagKeys", tag_keys},
+	{"aws:TagKeys", condition_tag_keys},
 	{"kms:ResourceAliases", resource_aliases},
 	{"kms:RequestAlias", request_alias},
 	{"kms:ReEncryptOnSameKey", same_key},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "kms/base/json.h"
 #include "kms/base/kdf.h"
 #include "kms/base/random.h"
@@ -185,24 +186,38 @@ static int has_spread(const struct call *call, const struct store_grant *g)
 	       has_token(call, g);
 }
 
-/* Has @context every pair of @wanted? */
-static int has_pairs(const json_t *context, const json_t *wanted)
+static int has_pair(const json_t *pairs, const char *name, const json_t *value)
+{
+	const char *other;
+	json_t *its;
+
+	json_object_foreach ((json_t *)pairs, other, its) {
+		if (strcasecmp(other, name) == 0 && json_equal(its, value))
+			return 1;
+	}
+	return 0;
+}
+
+/* Has @pairs every pair of @wanted? In a constraint, as at AWS, names differ not by case, values do. */
+static int has_pairs(const json_t *pairs, const json_t *wanted)
 {
 	const char *name;
 	json_t *value;
 
 	json_object_foreach ((json_t *)wanted, name, value) {
-		if (!json_equal(json_object_get(context, name), value))
+		if (!has_pair(pairs, name, value))
 			return 0;
 	}
 	return 1;
 }
 
+/* Equal is what has the pairs of the other in both directions, and as many: two names that differ by case alone count as two. */
 static int context_fits(const struct search *s, const struct store_grant *g, const json_t *wanted)
 {
 	const json_t *context = condition_keys_context(s->call, s->action);
 
-	if (g->constraint == STORE_CONSTRAINT_EQUALS && json_object_size(context) != json_object_size(wanted))
+	if (g->constraint == STORE_CONSTRAINT_EQUALS &&
+		(json_object_size(context) != json_object_size(wanted) || !has_pairs(wanted, context)))
 		return 0;
 	return has_pairs(context, wanted);
 }

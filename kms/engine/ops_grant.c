@@ -188,27 +188,47 @@ enum err op_revoke_grant(struct call *call)
 	return store_grant_delete(call->engine->store, g.row);
 }
 
-/* By its token, or by its key and id. */
-static enum err find_to_retire(struct call *call, struct store_grant *g, struct store_key *key)
+/* A grant is of its Region, as its key is. */
+static enum err find_by_token(struct call *call, const char *token, struct store_grant *g, struct store_key *key)
 {
-	const char *token = call_string(call, "GrantToken"), *named = call_string(call, "KeyId");
-	const char *text = call_string(call, "GrantId");
 	uint8_t id[STORE_GRANT_ID_SIZE];
 	enum err e;
 
-	if ((token == NULL) == (text == NULL) || (text == NULL) != (named == NULL))
-		return err_fail(ERR_KMS_VALIDATION, "A grant is named by GrantToken, or by KeyId and GrantId.");
-	if (named != NULL)
-		TRY(resolve_key(call, named, key));
-	TRY(token != NULL ? grant_token_read(call->engine, token, id) : grant_read_id(text, id));
+	TRY(grant_token_read(call->engine, token, id));
 	e = store_grant_find(call->engine->store, id, g);
-	if (e == ERR_OK && named == NULL)
+	if (e == ERR_OK)
 		e = store_key_get(call->engine->store, g->key, key);
-	if (e == ERR_NOT_FOUND && named == NULL)
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && strcmp(key->region, call->region) != 0))
 		return err_fail(ERR_KMS_NOT_FOUND, "The grant of this token does not exist any more.");
-	if (e == ERR_NOT_FOUND || (e == ERR_OK && g->key != key->row))
-		return grant_missing(key, text);
 	return e;
+}
+
+static enum err find_by_id(struct call *call, const char *text, struct store_grant *g, struct store_key *key)
+{
+	uint8_t id[STORE_GRANT_ID_SIZE];
+	char arn[ENGINE_ARN_SIZE];
+	enum err e;
+
+	TRY(grant_read_id(text, id));
+	TRY(resolve_key(call, call_string(call, "KeyId"), key));
+	e = store_grant_find(call->engine->store, id, g);
+	if (e != ERR_NOT_FOUND && (e != ERR_OK || g->key == key->row))
+		return e;
+	if (strcmp(key->account, call->caller->account) == 0)
+		return grant_missing(key, text);
+	/* The same as for a key that is not there, and for a grant that is not the caller's to retire. */
+	names_key_arn(key, arn);
+	return authorize_unknown(call->caller, "RetireGrant", arn);
+}
+
+/* By its token, or by its key and id. */
+static enum err find_to_retire(struct call *call, struct store_grant *g, struct store_key *key)
+{
+	const char *token = call_string(call, "GrantToken"), *id = call_string(call, "GrantId");
+
+	if ((token == NULL) == (id == NULL) || (id == NULL) != (call_string(call, "KeyId") == NULL))
+		return err_fail(ERR_KMS_VALIDATION, "A grant is named by GrantToken, or by KeyId and GrantId.");
+	return token != NULL ? find_by_token(call, token, g, key) : find_by_id(call, id, g, key);
 }
 
 /* The key's account, the retiring principal, a grantee that may retire. The very session: it was named itself, not only its role. */
@@ -236,6 +256,8 @@ static enum err authorize_retiring(struct call *call, const struct store_grant *
 	names_key_arn(key, arn);
 	principal_root_arn(key->account, root);
 	question.granted = may_retire(call->caller, g, root);
+	if (question.granted == AUTHORIZE_NOT_GRANTED && strcmp(key->account, call->caller->account) != 0)
+		return authorize_unknown(call->caller, "RetireGrant", arn);
 	if (question.granted == AUTHORIZE_NOT_GRANTED)
 		return authorize_deny(call->caller, "RetireGrant", arn);
 	return authorize_ask(call, &question);

@@ -46,6 +46,8 @@ static enum err entry_of(struct engine *engine, const struct store_grant *g, jso
 struct page {
 	size_t count, limit;
 	int more;
+	enum { OF_ALL, OF_GRANTEE, OF_ID, OF_NOBODY } wanted;
+	struct store_grantee grantee; /* of OF_ID only the id: who bore the name is gone, and ListGrants shows the id */
 	struct store_grant *grant;
 };
 
@@ -64,10 +66,20 @@ static enum err page_new(struct call *call, struct page *ret)
 	return ret->grant != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
+static int is_wanted(const struct page *p, const struct store_grant *g)
+{
+	if (p->wanted == OF_ALL)
+		return 1;
+	return p->wanted != OF_NOBODY && strcmp(p->grantee.id, g->grantee.id) == 0 &&
+	       (p->wanted == OF_ID || strcmp(p->grantee.arn, g->grantee.arn) == 0);
+}
+
 static enum err collect(void *context, const struct store_grant *g)
 {
 	struct page *p = context;
 
+	if (!is_wanted(p, g))
+		return ERR_OK;
 	if (p->count == p->limit) {
 		p->more = 1;
 		return ERR_INTERRUPTED;
@@ -88,32 +100,49 @@ static enum err answer_page(struct call *call, const struct page *p)
 	return marker_answer_row(call, "Grants", STEAL(list), p->more, p->count > 0 ? p->grant[p->count - 1].row : 0);
 }
 
+/* An ARN, or the unique id of who is gone. Services have no grants here. */
+static enum err read_filter(struct call *call, struct page *p)
+{
+	const char *text = call_string(call, "GranteePrincipal");
+	enum err e;
+
+	if (text == NULL)
+		return ERR_OK;
+	e = identity_read_grantee(call->engine, text, &p->grantee);
+	if (e != ERR_OK && e != ERR_NOT_FOUND)
+		return e;
+	p->wanted = e == ERR_OK ? OF_GRANTEE : OF_NOBODY;
+	if (p->wanted == OF_NOBODY && strlen(text) == STORE_UNIQUE_ID_SIZE - 1 && !names_starts_with(text, "arn:")) {
+		p->wanted = OF_ID;
+		memcpy(p->grantee.id, text, STORE_UNIQUE_ID_SIZE);
+	}
+	return ERR_OK;
+}
+
 /* One grant by its id, if it is one of the key's. */
 static enum err find_one(struct call *call, struct page *p, const char *grant_id)
 {
 	struct store_grant g AUTO_GRANT = {.row = 0};
-	const char *grantee = call_string(call, "GranteePrincipal");
 	uint8_t id[STORE_GRANT_ID_SIZE];
 	enum err e = grant_read_id(grant_id, id);
 
 	if (e == ERR_OK)
 		e = store_grant_find(call->engine->store, id, &g);
-	if (e == ERR_OK && g.key == call->key.row && (grantee == NULL || strcmp(grantee, g.grantee.arn) == 0))
+	if (e == ERR_OK && g.key == call->key.row)
 		return collect(p, &g);
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 static enum err find_all(struct call *call, struct page *p, int64_t after)
 {
-	const char *arn = call_string(call, "GranteePrincipal");
-	struct store_grantee grantee;
-	enum err e = arn != NULL ? identity_read_grantee(call->engine, arn, &grantee) : ERR_OK;
+	int by_name = p->wanted == OF_GRANTEE;
+	enum err e;
 
-	if (e == ERR_NOT_FOUND)
+	if (p->wanted == OF_NOBODY)
 		return ERR_OK;
-	TRY(e);
-	e = store_grant_list(
-		call->engine->store, call->key.row, arn != NULL ? &grantee : NULL, 0, after, p->limit + 1, collect, p);
+	/* By id the store does not find them: all of the key's are looked at until the page is full. */
+	e = store_grant_list(call->engine->store, call->key.row, by_name ? &p->grantee : NULL, 0, after,
+		p->wanted == OF_ID ? 0 : p->limit + 1, collect, p);
 	return e == ERR_INTERRUPTED ? ERR_OK : e;
 }
 
@@ -125,6 +154,7 @@ enum err op_list_grants(struct call *call)
 
 	TRY(marker_read_row(call, &after));
 	TRY(page_new(call, &page));
+	TRY(read_filter(call, &page));
 	TRY(id != NULL ? find_one(call, &page, id) : find_all(call, &page, after));
 	return answer_page(call, &page);
 }
@@ -138,12 +168,14 @@ enum err op_list_retirable_grants(struct call *call)
 	int64_t after;
 	enum err e;
 
-	/* Any principal of the caller's account, and no other. */
+	/* Any principal of the caller's account, and no other, of which it is not even said whether it is there. */
 	snprintf(prefix, sizeof(prefix), "::%s:", call->caller->account);
-	if (!names_starts_with(arn, "arn:aws:") || identity_read_grantee(call->engine, arn, &retiring) != ERR_OK)
-		return err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", arn);
-	if (strstr(arn, prefix) == NULL)
+	if (names_starts_with(arn, "arn:aws:") && strstr(arn, prefix) == NULL)
 		return authorize_deny(call->caller, "ListRetirableGrants", arn);
+	e = names_starts_with(arn, "arn:aws:") ? identity_read_grantee(call->engine, arn, &retiring) : ERR_NOT_FOUND;
+	if (e == ERR_NOT_FOUND)
+		return err_fail(ERR_KMS_INVALID_ARN, "ARN does not refer to a valid principal: %.256s", arn);
+	TRY(e);
 	TRY(marker_read_row(call, &after));
 	TRY(page_new(call, &page));
 	e = store_grant_list_retirable(

@@ -183,6 +183,18 @@ static enum err check_trust(struct call *call, const struct store_principal *rol
 	return policy_is_allowed(why) ? ERR_OK : deny_role(call, arn);
 }
 
+/* A federated session stays as narrow as it was made: of STS it may only ask who it is. */
+static enum err check_may_assume(const struct engine_caller *c)
+{
+	enum policy_caller_kind kind = policy_caller_kind(c->arn, c->account);
+
+	if (kind == POLICY_CALLER_ROOT)
+		return err_fail(ERR_KMS_ACCESS_DENIED, "Roles may not be assumed by root accounts.");
+	if (kind == POLICY_CALLER_FEDERATED_USER)
+		return err_fail(ERR_KMS_ACCESS_DENIED, "Cannot call AssumeRole with federation token credentials");
+	return ERR_OK;
+}
+
 static enum err assume_role(struct call *call)
 {
 	struct session *s AUTO_SECRET = session_new(call, SESSION_OF_ROLE);
@@ -198,8 +210,7 @@ static enum err assume_role(struct call *call)
 	TRY(session_name(call, "RoleSessionName", "roleSessionName", 64, &name));
 	if (arn == NULL || !names_starts_with(arn, "arn:aws:iam::") || strstr(arn, ":role/") == NULL)
 		return err_fail(ERR_KMS_VALIDATION, "%.256s is invalid", arn != NULL ? arn : "RoleArn");
-	if (policy_caller_kind(call->caller->arn, call->caller->account) == POLICY_CALLER_ROOT)
-		return err_fail(ERR_KMS_ACCESS_DENIED, "Roles may not be assumed by root accounts.");
+	TRY(check_may_assume(call->caller));
 	e = principal_find(call->engine, arn, &role);
 	if (e == ERR_NOT_FOUND) /* the same as for one that does not let the caller in */
 		return deny_role(call, arn);

@@ -132,13 +132,16 @@ struct expansion {
 	size_t len;
 };
 
-/* What a request says is data: its '*' matches only itself. */
+/*
+ * What a request says is data: its '*' matches only itself. Nothing else is marked, so that the colons of an ARN in a variable still
+ * part it for glob_match_arn().
+ */
 static enum err put(struct expansion *x, const char *p, size_t len, int literal)
 {
 	if (x->len + 2 * len >= PATTERN_MAX)
 		return ERR_NOT_FOUND;
 	for (size_t i = 0; i < len; i++) {
-		if (literal)
+		if (literal && (p[i] == '*' || p[i] == '?' || p[i] == PATTERN_LITERAL))
 			x->text[x->len++] = PATTERN_LITERAL;
 		x->text[x->len++] = p[i];
 	}

@@ -167,6 +167,16 @@ static const struct row rows[] = {
 			COND("StringNotEquals", "kms:CallerAccount", "'${aws:PrincipalTag/x}'")),
 		ALL, NULL, 0, NULL, "kms:CallerAccount=1", DENY_K),
 
+	/* ---- A variable with a whole ARN: its colons are an ARN's, its wildcards are none ---- */
+	IF("ArnEquals", "kms:GranteePrincipal", "'${aws:PrincipalArn}'",
+		"kms:GranteePrincipal=arn:aws:iam::1:user/a;aws:PrincipalArn=arn:aws:iam::1:user/a", 1),
+	IF("ArnLike", "kms:GranteePrincipal", "'${aws:PrincipalArn}'",
+		"kms:GranteePrincipal=arn:aws:iam::1:user/ab;aws:PrincipalArn=arn:aws:iam::1:user/*", 0),
+	IF("ArnNotEquals", "kms:GranteePrincipal", "'${aws:PrincipalArn}'",
+		"kms:GranteePrincipal=arn:aws:iam::1:user/a;aws:PrincipalArn=arn:aws:iam::1:user/a", 0),
+	IF("ArnNotLike", "kms:GranteePrincipal", "'${aws:PrincipalArn}'",
+		"kms:GranteePrincipal=arn:aws:iam::1:user/b;aws:PrincipalArn=arn:aws:iam::1:user/a", 1),
+
 	/* ---- A name that was given to somebody else ---- */
 	ROW(ALICE_ANEW, TO_ALICE, NULL, NULL, 0, NULL, "", NO_K),
 	ROW(ALICE_ANEW, TO_ALICE, ALL, NULL, 0, NULL, "", NO_K),
