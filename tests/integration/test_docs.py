@@ -6,7 +6,9 @@ import glob
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 from conftest import LIMIT, SIGNETFS, is_mounted, needs_fuse
@@ -173,6 +175,15 @@ def test_man_pages_are_clean():
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *glob.glob(os.path.join(TOP, "doc/man/*"))],
                           stdout=subprocess.PIPE, text=True, timeout=LIMIT)
     assert done.stdout == "" and done.returncode == 0
+
+
+def test_every_table_of_the_keystore_is_described(box):
+    with closing(sqlite3.connect(f"file:{box.make_keystore()}?mode=ro", uri=True)) as db:
+        tables = {name for name, in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    with open(os.path.join(TOP, "doc/kms.md")) as f:
+        chapter = f.read().split("## The keystore")[1].split("\n##")[0]
+    described = {name for row in re.findall(r"^\| (`.*?`) \|", chapter, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert described == {name for name in tables if not name.startswith("sqlite_")}
 
 
 def names_of_tests(name):
