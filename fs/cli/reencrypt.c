@@ -228,7 +228,7 @@ static int run(struct reencrypt_request *r)
 			return cli_fail(e, "moving %s", r->given);
 		r->to = r->resume ? NULL : r->customer_key;
 	}
-	e = mount_find_source(r->vault, &info) == ERR_OK ? run_through_mount(r, &info) : run_alone(r);
+	e = control_find_vault(r->vault, &info) == ERR_OK ? run_through_mount(r, &info) : run_alone(r);
 	if (e != ERR_OK)
 		return cli_fail(e, "moving %s", r->given);
 	return r->result.failed ? CLI_FAILED : CLI_DONE;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/cli/kms_dependents.h"
 #include "fs/cli/verbs.h"
 
 #include <assert.h>
@@ -177,7 +178,10 @@ static enum err call(const struct given *g, json_t *request, json_t **ret)
 	TRY(cli_kms_connect(&g->settings, &kms));
 	if (wants_all_pages(g, request))
 		return call_all_pages(g, kms, request, ret);
-	return kms_call(kms, g->verb->operation, request, ret);
+	TRY(kms_call(kms, g->verb->operation, request, ret));
+	if (strcmp(g->verb->operation, "ScheduleKeyDeletion") == 0)
+		cli_warn_of_dependents(&g->settings, kms, *ret);
+	return ERR_OK;
 }
 
 static enum err print_response(const struct given *g, const json_t *response)

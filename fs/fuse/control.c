@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -323,6 +324,66 @@ int control_server(const struct mount_info *info, pid_t *ret_pid)
 		return -1;
 	}
 	return peer;
+}
+
+/* ---- Whose mount is it? ---- */
+
+struct search {
+	pid_t pid;
+	int found;
+	struct mount_info info;
+};
+
+static void compare_server(void *context, const struct mount_info *info)
+{
+	struct search *s = context;
+	int fd AUTO_CLOSE = s->found ? -1 : connect_to(info), peer AUTO_CLOSE = -1;
+	pid_t pid;
+
+	if (fd < 0 || (peer = open_peer(fd, &pid)) < 0 || pid != s->pid)
+		return;
+	s->info = *info;
+	s->found = 1;
+}
+
+/* 0: nobody, or somebody on another machine, has it open for writing. */
+static pid_t holder_of(const char *vault_path)
+{
+	char path[PATH_MAX + 32], text[128] = "", host[65] = "", here[65] = "";
+	int pid = 0;
+
+	snprintf(path, sizeof path, "%s/.signetfs/lock", vault_path);
+	int fd AUTO_CLOSE = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof text - 1) < 0 || sscanf(text, "pid %d, host %64[^,],", &pid, host) != 2)
+		return 0;
+	gethostname(here, sizeof here - 1);
+	return strcmp(host, here) == 0 ? pid : 0;
+}
+
+/* A mount for reading only writes no name into the lock: it has to be called so, be the owner's or root's, and say itself that it is this vault's. */
+static int find_by_name(const char *vault_path, struct mount_info *ret)
+{
+	json_t *stats AUTO_JSON = NULL;
+	const char *says;
+	struct stat st;
+
+	if (mount_find_source(vault_path, ret) != ERR_OK || stat(vault_path, &st) ||
+		(ret->owner != 0 && ret->owner != st.st_uid) || control_ask_mount(ret, "stats", &stats) != ERR_OK)
+		return 0;
+	says = json_string_value(json_object_get(stats, "vault"));
+	return says && strcmp(says, vault_path) == 0;
+}
+
+enum err control_find_vault(const char *vault_path, struct mount_info *ret)
+{
+	struct search s = {.pid = holder_of(vault_path)};
+
+	if (s.pid > 0)
+		mount_each(compare_server, &s);
+	if (!s.found && !find_by_name(vault_path, &s.info))
+		return err_fail(ERR_NOT_FOUND, "%s is not mounted", vault_path);
+	*ret = s.info;
+	return ERR_OK;
 }
 
 enum err control_ask(const char *mount_point, const char *op, json_t **ret)

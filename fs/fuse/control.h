@@ -29,6 +29,11 @@ enum err control_ask_mount(const struct mount_info *info, const char *op, json_t
  * kernel says of the socket's other end; what it tells about itself does not count, for the asker may be root.
  */
 int control_server(const struct mount_info *info, pid_t *ret_pid);
+/**
+ * The mount that has this vault open, whatever /proc/mounts calls it (-o fsname): the one whose process the vault's lock names, or
+ * one for reading only of the vault's owner or root: others could answer for it what they like. ERR_NOT_FOUND.
+ */
+enum err control_find_vault(const char *vault_path, struct mount_info *ret);
 /** Ask the mount at @mount_point. ERR_NOT_FOUND: no signetfs mount there; ERR_CLOSED: its process does not answer. */
 enum err control_ask(const char *mount_point, const char *op, json_t **ret);
 

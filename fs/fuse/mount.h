@@ -71,6 +71,8 @@ struct mount_info {
 int mount_is_shown(const char *source);
 /** Which? ERR_NOT_FOUND. */
 enum err mount_find_source(const char *source, struct mount_info *ret);
+/** Every mount of ours. */
+void mount_each(void (*each)(void *context, const struct mount_info *info), void *context);
 /** What is mounted exactly there (on top). ERR_NOT_FOUND: nothing is. */
 enum err mount_what(const char *mount_point, struct mount_info *ret);
 

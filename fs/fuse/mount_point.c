@@ -111,6 +111,25 @@ static int is_ours_from(const struct line *l, const char *source)
 	return !strcmp(l->type, MOUNT_TYPE) && !strcmp(l->source, source);
 }
 
+void mount_each(void (*each)(void *context, const struct mount_info *info), void *context)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *buffer = NULL;
+	struct line line = {.point = NULL};
+	struct mount_info info;
+	size_t size = 0;
+
+	while (f && getline(&buffer, &size, f) > 0) {
+		if (!parse_line(buffer, &line) || strcmp(line.type, MOUNT_TYPE) != 0)
+			continue;
+		info_from(&line, &info);
+		each(context, &info);
+	}
+	free(buffer);
+	if (f)
+		fclose(f);
+}
+
 enum err mount_what(const char *mount_point, struct mount_info *ret)
 {
 	if (find_mount(is_at, mount_point, ret))
