@@ -19,6 +19,7 @@
 #include "fs/fuse/mount.h"
 #include "fs/reencrypt/two_kms.h"
 #include "fs/vault/vault.h"
+#include "kms/base/encode.h"
 #include "kms/base/io.h"
 #include "kms/base/secret.h"
 
@@ -182,6 +183,20 @@ static enum err mount_vault_there(struct request *r, struct vault *vault, int si
 	return e;
 }
 
+/* Between two KMSs some files cannot be opened by either, and a person should not have to guess why. */
+static void warn_of_interrupted_move(const struct request *r)
+{
+	char journal[PATH_MAX + 32], word[PATH_MAX];
+
+	snprintf(journal, sizeof journal, "%s/.signetfs/reencrypt", r->vault);
+	if (access(journal, F_OK) == 0)
+		report(&reporter, REPORT_WARNING,
+			"a move of this vault to other keys was interrupted: until `signetfs reencrypt %s --resume` "
+			"has ended it, "
+			"what is under a key of another KMS cannot be opened",
+			encode_shell(r->vault, word, sizeof word));
+}
+
 static enum err open_and_mount(struct request *r, struct kms *kms)
 {
 	char holder[PATH_MAX + 64];
@@ -201,6 +216,7 @@ static enum err open_and_mount(struct request *r, struct kms *kms)
 	/* Before any thread, behind the agent's passphrase prompt, where a person may still press Ctrl-C. */
 	TRY(mount_signals(&signals));
 	TRY(vault_open(&options, &vault));
+	warn_of_interrupted_move(r);
 	enum err e = mount_vault_there(r, vault, signals);
 	enum err closing = vault_close(vault);
 	if (closing != ERR_OK)

@@ -111,6 +111,8 @@ static enum err take_target(struct move *m)
 {
 	struct bucket_ref *ref;
 
+	/* Before the record of the new bucket key: a mount may not be able to use that, and the journal is what says why. */
+	TRY(journal_write(m->v, m->j));
 	TRY(vault_retarget(m->v, m->o->kms, m->j->to));
 	TRY(bucket_cache_acquire_for_wrap(vault_bucket_cache(m->v), &whole, &ref));
 	m->target = *bucket_ref_wrapped(ref);

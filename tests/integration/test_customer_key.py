@@ -180,6 +180,29 @@ def test_killed_on_either_way_it_is_resumed(both):
 
 
 @needs_fuse
+def test_nothing_is_under_the_new_key_before_the_journal_says_so(both):
+    """Or a crash would leave a vault in which nothing can be made, and nobody told why."""
+    box, vault, contents, key = both
+    killed = Killed(box, vault, contents)
+    kept = 0
+    for call in ("?renameat", "fsync"):
+        for nth in range(1, 9):
+            killed.renew()
+            killed.run(call, nth, False, "--endpoint-to", f"keyfile:{key}")
+            if not os.path.exists(os.path.join(killed.vault, ".signetfs/reencrypt")) and under(box, killed.vault) != {"file"}:
+                assert under(box, killed.vault) == {"kms"}, (call, nth)
+                kept += 1
+    assert kept > 2
+    killed.renew()
+    assert killed.run("syncfs", 1, False, "--endpoint-to", f"keyfile:{key}")
+    point = box.path("seen")
+    os.mkdir(point)
+    box.mounts.append(point)
+    told = box.run("mount", killed.vault, point).stderr
+    assert "a move of this vault to other keys was interrupted" in told and "--resume" in told, told
+
+
+@needs_fuse
 def test_half_way_it_is_resumed_with_the_same_file_only(both):
     box, vault, contents, key = both
     killed = Killed(box, vault, contents)

@@ -46,6 +46,19 @@ def test_killed_at_each_call_between_a_cmk_and_a_file(scene, data):
                     *["--data"] * data)
 
 
+@needs_fuse
+@pytest.mark.parametrize("data", [False, True], ids=["rewrap", "data"])
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_call_that_fails_loses_nothing(scene, data, error):
+    """As tests/unit/test_reencrypt_faults.c, with the whole program. What may fail without harm (a time, the lock's text) ends no move."""
+    box, vault, contents, kms = scene
+    killed = Killed(box, vault, contents, ["--kms", kms], ["--kms", kms])
+    for call in CALLS:
+        for nth in range(1, 50 if data else 15):
+            killed.at(call, nth, True, "--to", "alias/new", *["--data"] * data, fault=f"error={error}")
+    assert killed.kills > 20
+
+
 # ---- Through a mount, whose process is killed ----
 
 def kill_mount_at(killed, call, nth, *words):
