@@ -47,7 +47,10 @@ int cli_wrong_usage(const char *command, const char *fmt, ...) __attribute__((fo
  */
 int cli_fail(enum err e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/** "signetfs: …" on stderr, control characters in it as '?': for what is no failure of the command. */
+/** What would drive a terminal, turns the order of text in it, or is no UTF-8 becomes '?', byte by byte. */
+void cli_make_printable(char *text);
+
+/** "signetfs: …" on stderr, made printable: for what is no failure of the command. */
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /** As cli_fail(), but the sentence is complete as it stands. */

@@ -105,11 +105,10 @@ void cli_note(const char *fmt, ...)
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
 	va_end(args);
-	for (char *p = text; p && *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
-	if (text)
+	if (text) {
+		cli_make_printable(text);
 		cli_error("%s", text);
+	}
 	free(text);
 }
 

@@ -46,14 +46,50 @@ static size_t text_width(const char *s)
 	return n;
 }
 
-/* What comes from a vault or a KMS must not drive the terminal. */
+/* Characters of several bytes that drive a terminal, or turn the order of what it shows: their first bytes, and the last from … to. */
+static const struct {
+	const char *first;
+	unsigned char from, to;
+} unprintable[] = {
+	{"\xc2", 0x80, 0x9f},     /* U+0080 to U+009F: controls; U+009B begins an escape sequence */
+	{"\xd8", 0x9c, 0x9c},     /* U+061C */
+	{"\xe2\x80", 0x8e, 0x8f}, /* U+200E, U+200F */
+	{"\xe2\x80", 0xa8, 0xae}, /* U+2028 to U+202E */
+	{"\xe2\x81", 0xa6, 0xa9}, /* U+2066 to U+2069 */
+};
+
+/* Bytes of an unprintable character that @p begins with; 0: it is none. */
+static size_t unprintable_length(const char *p)
+{
+	if ((unsigned char)*p < ' ' || *p == 0x7f)
+		return 1;
+	for (size_t i = 0; i < sizeof(unprintable) / sizeof(unprintable[0]); i++) {
+		size_t n = strlen(unprintable[i].first);
+
+		if (strncmp(p, unprintable[i].first, n) == 0 && (unsigned char)p[n] >= unprintable[i].from &&
+			(unsigned char)p[n] <= unprintable[i].to)
+			return n + 1;
+	}
+	return 0;
+}
+
+void cli_make_printable(char *text)
+{
+	encode_utf8_repair(text);
+	while (*text) {
+		size_t n = unprintable_length(text);
+
+		memset(text, '?', n);
+		text += n ? n : 1;
+	}
+}
+
 static char *printable(const char *text)
 {
 	char *copy = strndup(text, CELL_SIZE);
 
-	for (char *p = copy; p && *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	if (copy)
+		cli_make_printable(copy);
 	return copy;
 }
 

@@ -77,8 +77,6 @@ static enum err read_all(
 {
 	uint64_t off = 0, end = size;
 
-	if ((uint64_t)e->st->st_blocks * 512 >= size)
-		return read_range(f, file, e->job, 0, size, v);
 	while (off < size) {
 		TRY(seek(file, off, size, SEEK_DATA, &off));
 		if (off >= size)

@@ -37,14 +37,19 @@ static void check_link(struct fsck *f, const struct walk_entry *e)
 		tell(f, e, FSCK_UNREADABLE, FSCK_UNCHECKED, err_text(err));
 }
 
-static void bad_xattr(void *context, const char *lower, const char *why)
+static void bad_xattr(void *context, const char *lower, const char *plain, enum err why)
 {
 	struct site s = *(const struct site *)context;
 	struct fsck_finding finding = {.kind = FSCK_ATTRIBUTE, .state = damaged_or_in_flight(s.f, s.e)};
-	char text[512];
+	char text[1024];
 
-	snprintf(text, sizeof(text), "%s: %s", lower, why);
+	/* Its ciphertext name where the name is lost. */
+	snprintf(text, sizeof(text), "%s: %s", plain ? plain : lower, err_text(why));
 	finding.why = text;
+	if (!err_is_damage(why)) {
+		finding.kind = FSCK_UNREADABLE;
+		finding.state = FSCK_UNCHECKED;
+	}
 	s.xattr = lower;
 	finding_tell(&s, &finding);
 }
@@ -65,12 +70,22 @@ void names_check_entry(struct fsck *f, struct walk_entry *e)
 
 /* ---- What belongs to the vault itself ---- */
 
+/* True: it is there, as the listing said. Where that cannot be known, so it is told. */
+static int is_there(struct fsck *f, const struct walk_entry *e, const char *lower, int unknown)
+{
+	int there = unknown;
+
+	if (rescue_exists(e->object.dir, lower, &there) != ERR_OK)
+		tell(f, e, FSCK_UNREADABLE, FSCK_UNCHECKED, err_text(ERR_SYSTEM));
+	return there;
+}
+
 static void check_sidecar(struct fsck *f, const struct walk_entry *e)
 {
 	char entry[NAME_LOWER_MAX + 1];
 
 	snprintf(entry, sizeof(entry), "%.*s", (int)(strlen(e->lower) - strlen(LONG_SUFFIX)), e->lower);
-	if (rescue_exists(e->object.dir, entry) || !rescue_exists(e->object.dir, e->lower))
+	if (is_there(f, e, entry, 1) || !is_there(f, e, e->lower, 0))
 		return;
 	tell(f, e, FSCK_SIDECAR, rescue_is_held(f->o.vault) ? FSCK_IN_FLIGHT : FSCK_LEFTOVER,
 		"the companion file of a long name, without the entry");
@@ -87,7 +102,7 @@ void names_check_ours(struct fsck *f, const struct walk_entry *e, enum name_kind
 	if (kind == NAME_LONG_SIDECAR) {
 		check_sidecar(f, e);
 	} else if (strncmp(e->lower, "signetfs.tmp.", strlen("signetfs.tmp.")) == 0) {
-		if (rescue_exists(e->object.dir, e->lower))
+		if (is_there(f, e, e->lower, 0))
 			tell(f, e, FSCK_TEMPORARY, rescue_is_held(f->o.vault) ? FSCK_IN_FLIGHT : FSCK_LEFTOVER,
 				"an interrupted mkdir or rmdir left it");
 	} else if (!belongs(e)) {
@@ -125,13 +140,21 @@ void names_fault(struct fsck *f, const struct walk_entry *e, enum walk_fault wha
 
 /* ---- .signetfs ---- */
 
-static void bad_record(void *context, const char *name, const char *why, int leftover)
+static void bad_record(void *context, const char *name, const char *why, enum rescue_record state)
 {
+	static const enum fsck_state states[] = {
+		[RESCUE_DAMAGED] = FSCK_DAMAGED,
+		[RESCUE_LEFTOVER] = FSCK_LEFTOVER,
+		[RESCUE_UNREAD] = FSCK_UNCHECKED,
+	};
 	struct fsck *f = context;
 	const struct site s = {.f = f, .record = name};
-	struct fsck_finding finding = {.state = leftover ? FSCK_LEFTOVER : FSCK_DAMAGED, .why = why};
+	struct fsck_finding finding = {.state = states[state], .why = why};
 
-	finding.kind = leftover ? FSCK_STATE_REST : strncmp(name, "bucket", 6) == 0 ? FSCK_BUCKET : FSCK_SESSIONS;
+	finding.kind = state == RESCUE_LEFTOVER          ? FSCK_STATE_REST
+		       : state == RESCUE_UNREAD          ? FSCK_UNREADABLE
+		       : strncmp(name, "bucket", 6) == 0 ? FSCK_BUCKET
+							 : FSCK_SESSIONS;
 	/* Opening for writing has put it aside already, and begun a new one. */
 	if (finding.kind == FSCK_SESSIONS && f->o.repair)
 		finding.repair = FSCK_REWRITTEN;

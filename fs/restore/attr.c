@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include "fs/vault/rescue.h"
 #include "kms/base/io.h"
 #include "kms/base/secret.h"
 
@@ -20,10 +21,9 @@
 
 struct attr_target {
 	struct item *i;
-	int fd, dir;
-	const char *name;
+	int fd;
 	const struct stat *st;
-	char path[64 + 256]; /* for the calls that have no descriptor form for everything */
+	char path[32]; /* leads to what is open, link or not; what is open with O_PATH has no other way to be changed */
 };
 
 static void failed(const struct attr_target *t, const char *what)
@@ -34,13 +34,7 @@ static void failed(const struct attr_target *t, const char *what)
 
 static void set_owner(const struct attr_target *t)
 {
-	int rc;
-
-	if (geteuid() != 0)
-		return;
-	rc = t->fd >= 0 ? fchown(t->fd, t->st->st_uid, t->st->st_gid)
-			: fchownat(t->dir, t->name, t->st->st_uid, t->st->st_gid, AT_SYMLINK_NOFOLLOW);
-	if (rc != 0)
+	if (geteuid() == 0 && fchownat(t->fd, "", t->st->st_uid, t->st->st_gid, AT_EMPTY_PATH) != 0)
 		failed(t, "owner");
 }
 
@@ -54,42 +48,21 @@ static mode_t mode_of(const struct attr_target *t)
 	return mode & ~(mode_t)(S_ISUID | S_ISGID);
 }
 
-/* chmod follows links, and a name in DEST could be exchanged for one: so by a descriptor that says what it is. */
-static int chmod_special(const struct attr_target *t)
-{
-	int fd AUTO_CLOSE = openat(t->dir, t->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	char path[32];
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return -1;
-	if (S_ISLNK(st.st_mode))
-		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return chmod(path, mode_of(t));
-}
-
 static void set_mode(const struct attr_target *t)
 {
-	if ((t->fd >= 0 ? fchmod(t->fd, mode_of(t)) : chmod_special(t)) != 0)
+	if (!S_ISLNK(t->st->st_mode) && chmod(t->path, mode_of(t)) != 0)
 		failed(t, "mode");
 }
 
 static void set_times(const struct attr_target *t)
 {
 	const struct timespec times[2] = {t->st->st_atim, t->st->st_mtim};
-	int rc = t->fd >= 0 ? futimens(t->fd, times) : utimensat(t->dir, t->name, times, AT_SYMLINK_NOFOLLOW);
 
-	if (rc != 0)
+	if (utimensat(AT_FDCWD, t->path, times, 0) != 0)
 		failed(t, "times");
 }
 
 /* ---- Extended attributes ---- */
-
-static int set_value(const struct attr_target *t, const char *name, const void *value, size_t len)
-{
-	return t->fd >= 0 ? fsetxattr(t->fd, name, value, len, 0) : lsetxattr(t->path, name, value, len, 0);
-}
 
 /* Ordinary users cannot set what belongs to the system; it is not theirs to keep, either. */
 static int is_above_us(const char *name)
@@ -104,7 +77,7 @@ static void copy_one(const struct attr_target *t, const char *name, uint8_t *val
 
 	if (e == ERR_OK && is_above_us(name))
 		return;
-	if (e == ERR_OK && set_value(t, name, value, len) == 0)
+	if (e == ERR_OK && setxattr(t->path, name, value, len, 0) == 0)
 		return;
 	restore_tell(t->i, RESTORE_ATTRIBUTE, "attribute %s: %s", name, e == ERR_OK ? strerror(errno) : err_text(e));
 	t->i->incomplete = 1;
@@ -116,20 +89,53 @@ static void drop_inherited(const struct attr_target *t, const char *list, size_t
 	for (size_t n = 0; n < len; n += strlen(list + n) + 1)
 		if (strcmp(list + n, acl) == 0)
 			return;
-	if (t->fd >= 0)
-		(void)fremovexattr(t->fd, acl);
-	else
-		(void)lremovexattr(t->path, acl);
+	(void)removexattr(t->path, acl);
 }
 
-static void copy_xattrs(const struct attr_target *t)
+static void tell_attributes(const struct attr_target *t, const char *why)
+{
+	restore_tell(t->i, RESTORE_ATTRIBUTE, "attributes: %s", why);
+	t->i->incomplete = 1;
+}
+
+/* The list leaves out what has lost its name; what has one was told when it was copied. */
+static void on_bad(void *context, const char *lower, const char *plain, enum err why)
+{
+	const struct attr_target *t = context;
+
+	if (plain)
+		return;
+	restore_tell(t->i, RESTORE_ATTRIBUTE, "attribute %s: %s", lower, err_text(why));
+	t->i->incomplete = 1;
+}
+
+static void copy_list(const struct attr_target *t, const char *list, size_t len)
+{
+	uint8_t *value AUTO_FREE = len > 0 ? malloc(XATTR_SIZE_MAX) : NULL;
+
+	if (len == 0)
+		return;
+	if (!value) {
+		tell_attributes(t, "out of memory");
+		return;
+	}
+	for (size_t n = 0; n < len; n += strlen(list + n) + 1)
+		copy_one(t, list + n, value);
+	secret_wipe(value, XATTR_SIZE_MAX);
+}
+
+static void copy_xattrs(struct attr_target *t)
 {
 	char small[1024], *list = small;
 	char *big AUTO_FREE = NULL;
-	uint8_t *value AUTO_FREE = NULL;
 	size_t len = 0;
-	enum err e = vault_listxattr(t->i->e->object, small, sizeof(small), &len);
+	enum err e;
 
+	if (!t->i->e->object.dir) {
+		tell_attributes(t, "the way to it in the vault is lost");
+		return;
+	}
+	e = vault_listxattr(t->i->e->object, small, sizeof(small), &len);
 	if (e == ERR_SYSTEM && err_errno() == ERANGE) {
 		list = big = malloc(XATTR_LIST_MAX);
 		e = big ? vault_listxattr(t->i->e->object, big, XATTR_LIST_MAX, &len)
@@ -137,26 +143,23 @@ static void copy_xattrs(const struct attr_target *t)
 	}
 	if (e != ERR_OK) {
 		if (e != ERR_SYSTEM || err_errno() != EOPNOTSUPP)
-			restore_tell(t->i, RESTORE_ATTRIBUTE, "attributes: %s", err_text(e)), t->i->incomplete = 1;
+			tell_attributes(t, err_text(e));
 		return;
 	}
 	if (!S_ISLNK(t->st->st_mode))
 		drop_inherited(t, list, len, ACL_ACCESS);
 	if (S_ISDIR(t->st->st_mode))
 		drop_inherited(t, list, len, ACL_DEFAULT);
-	if (len == 0 || !(value = malloc(XATTR_SIZE_MAX)))
-		return;
-	for (size_t n = 0; n < len; n += strlen(list + n) + 1)
-		copy_one(t, list + n, value);
-	secret_wipe(value, XATTR_SIZE_MAX);
+	copy_list(t, list, len);
+	if (rescue_check_xattrs(t->i->e->object, on_bad, t) != ERR_OK)
+		tell_attributes(t, err_text(ERR_SYSTEM));
 }
 
-void attr_set(struct item *i, int fd, int dir, const char *name, const struct stat *st)
+void attr_set(struct item *i, int fd, const struct stat *st)
 {
-	struct attr_target t = {.i = i, .fd = fd, .dir = dir, .name = name, .st = st};
+	struct attr_target t = {.i = i, .fd = fd, .st = st};
 
-	if (fd < 0)
-		snprintf(t.path, sizeof(t.path), "/proc/self/fd/%d/%s", dir, name);
+	snprintf(t.path, sizeof(t.path), "/proc/self/fd/%d", fd);
 	set_owner(&t);
 	copy_xattrs(&t);
 	set_mode(&t);

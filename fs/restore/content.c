@@ -88,12 +88,6 @@ static enum err copy_data(struct copy *c)
 	return ERR_OK;
 }
 
-/* Fewer blocks than bytes: there are holes, in all likelihood. */
-static int looks_sparse(const struct stat *st)
-{
-	return (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
-}
-
 static enum err set_size(struct copy *c, uint64_t size)
 {
 	return ftruncate(c->fd, (off_t)size) == 0 ? ERR_OK : err_system("setting its size");
@@ -127,7 +121,7 @@ static enum err copy_once(struct copy *c)
 	e = rescue_look(c->f, &look);
 	c->size = look.size_now;
 	if (e == ERR_OK)
-		e = looks_sparse(c->i->e->st) ? copy_data(c) : copy_range(c, 0, c->size);
+		e = copy_data(c);
 	if (e == ERR_OK)
 		e = settle_size(c, &look);
 	vault_file_close(c->f);

@@ -34,6 +34,8 @@ struct restore {
 	struct restore_options o;
 	struct walk *walk;
 	struct place *dest; /* DEST itself */
+	dev_t vault_dev;    /* the vault's top, which DEST must not lead into */
+	ino_t vault_ino;
 	atomic_uint open;
 	pthread_mutex_t telling; /* one event at a time */
 	pthread_mutex_t lock;    /* links, ended_by */
@@ -51,9 +53,11 @@ struct item {
 	struct restore *r;
 	struct walk_entry *e;
 	struct place *in;
-	int dir;        /* descriptor of @in, */
-	int dir_ours;   /* to be closed */
-	char tmp[48];   /* its temporary name there */
+	int dir;      /* descriptor of @in, */
+	int dir_ours; /* to be closed */
+	char tmp[48]; /* its temporary name there */
+	dev_t dev;    /* what was made under it */
+	ino_t ino;
 	int incomplete; /* an attribute or bytes are missing */
 };
 
@@ -84,13 +88,13 @@ void place_drop(const struct item *i);
 enum err content_copy(struct item *i, int fd);
 
 /* ---- attr.c ---- */
-/** Of what is open as @fd (file, directory), or is @name in @dir (everything else, fd -1). What fails is told. @st: the vault's. */
-void attr_set(struct item *i, int fd, int dir, const char *name, const struct stat *st);
+/** Of what is open as @fd, with O_PATH where it is no file or directory. What fails is told. @st: the vault's. */
+void attr_set(struct item *i, int fd, const struct stat *st);
 
 /* ---- links.c ---- */
 /**
  * Is this the first name of its inode that comes? *ret_first: restore it, and say how it went with links_done(). Otherwise waits for the
- * first and makes a link to it.
+ * first and makes a link to it. Where DEST has no hard links, or somebody changed the first meanwhile, that is told, and it is a first.
  */
 enum err links_enter(struct item *i, int *ret_first);
 void links_done(struct item *i, int restored);

@@ -22,6 +22,8 @@ struct link_entry {
 	enum { LINK_BUSY, LINK_DONE, LINK_FAILED } state;
 	struct place *in; /* of the name that is restored */
 	char *name;
+	dev_t dev; /* and what it is in DEST */
+	ino_t ino;
 	UT_hash_handle hh;
 };
 
@@ -73,18 +75,50 @@ static void add(struct item *i)
 	}
 }
 
-static enum err link_to(struct item *i, struct place *in, const char *name)
+/* The first name, as it was when it was restored. */
+struct first {
+	struct place *in;
+	char *name;
+	dev_t dev;
+	ino_t ino;
+};
+
+static enum err make_link(struct item *i, const struct first *f)
 {
+	struct stat st;
 	int fd, ours, rc;
 
-	TRY(place_check(i));
-	TRY(place_fd(in, &fd, &ours));
+	TRY(place_fd(f->in, &fd, &ours));
 	place_tmp(i);
-	rc = linkat(fd, name, i->dir, i->tmp, 0);
+	rc = linkat(fd, f->name, i->dir, i->tmp, 0);
 	if (ours)
 		close(fd);
 	if (rc != 0)
-		return err_system("linking it to its other name, %s", name);
+		return err_system("it cannot be a link to its other name, %s", f->name);
+	if (fstatat(i->dir, i->tmp, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == f->dev && st.st_ino == f->ino)
+		return ERR_OK;
+	place_drop(i);
+	return err_fail(ERR_STALE, "its other name, %s, was replaced by somebody else", f->name);
+}
+
+static int is_full(enum err e)
+{
+	return e == ERR_SYSTEM && (err_errno() == ENOSPC || err_errno() == EDQUOT || err_errno() == EROFS);
+}
+
+/* DEST may know no hard links, or no more of them, and a folder may be closed by its own mode meanwhile: the data counts more. */
+static enum err link_to(struct item *i, const struct first *f, int *ret_alone)
+{
+	enum err e;
+
+	TRY(place_check(i));
+	e = make_link(i, f);
+	if (e != ERR_OK && e != ERR_NO_MEMORY && !is_full(e)) {
+		restore_tell(i, RESTORE_ATTRIBUTE, "%s; it was restored as a file of its own", err_text(e));
+		i->incomplete = *ret_alone = 1;
+		return ERR_OK;
+	}
+	TRY(e);
 	TRY(place_rename(i));
 	atomic_fetch_add(&i->r->linked, 1);
 	return ERR_OK;
@@ -105,9 +139,8 @@ static int wait_turn(struct item *i, struct link_entry *l)
 
 enum err links_enter(struct item *i, int *ret_first)
 {
-	struct place *in = NULL;
+	struct first first = {0};
 	struct link_entry *l;
-	char *name = NULL;
 	enum err e;
 
 	pthread_mutex_lock(&i->r->lock);
@@ -118,17 +151,16 @@ enum err links_enter(struct item *i, int *ret_first)
 		l->left--;
 	*ret_first = !l || wait_turn(i, l);
 	if (l && !*ret_first) {
-		in = place_hold(l->in);
-		name = l->name ? strdup(l->name) : NULL;
+		first = (struct first){place_hold(l->in), l->name ? strdup(l->name) : NULL, l->dev, l->ino};
 		if (l->left == 0)
 			forget(i->r, l);
 	}
 	pthread_mutex_unlock(&i->r->lock);
 	if (*ret_first)
 		return ERR_OK;
-	e = name ? link_to(i, in, name) : err_fail(ERR_NO_MEMORY, "no memory for a link");
-	place_release(i->r, in);
-	free(name);
+	e = first.name ? link_to(i, &first, ret_first) : err_fail(ERR_NO_MEMORY, "no memory for a link");
+	place_release(i->r, first.in);
+	free(first.name);
 	return e;
 }
 
@@ -138,8 +170,11 @@ void links_done(struct item *i, int restored)
 
 	pthread_mutex_lock(&i->r->lock);
 	l = find(i);
-	if (l) {
+	/* Not of one that was restored beside the first. */
+	if (l && l->state == LINK_BUSY) {
 		l->state = restored ? LINK_DONE : LINK_FAILED;
+		l->dev = i->dev;
+		l->ino = i->ino;
 		pthread_cond_broadcast(&i->r->link_done);
 		if (l->left == 0)
 			forget(i->r, l);

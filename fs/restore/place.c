@@ -102,11 +102,22 @@ static enum err make(const struct item *i, int *ret_made)
 static enum err keep(struct restore *r, int dir, struct place *p)
 {
 	int fd = openat(dir, p->name, OPEN_DIR);
+	struct stat st;
 
 	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
 		return err_fail(ERR_EXISTS, "something else than a folder is there already");
-	if (fd < 0)
-		return err_system("opening the folder");
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		enum err e = err_system("opening the folder");
+
+		if (fd >= 0)
+			close(fd);
+		return e;
+	}
+	/* DEST may be where the vault lies, and have a folder of its name. */
+	if (st.st_dev == r->vault_dev && st.st_ino == r->vault_ino) {
+		close(fd);
+		return err_fail(ERR_EXISTS, "the vault itself is there already: plaintext has no place in it");
+	}
 	if (atomic_fetch_add(&r->open, 1) < PLACES_OPEN_MAX) {
 		p->fd = fd;
 		return ERR_OK;

@@ -82,14 +82,40 @@ static void fail_item(const struct item *i, enum err e)
 
 /* ---- One entry ---- */
 
+static void remember_made(struct item *i, const struct stat *st)
+{
+	i->dev = st->st_dev;
+	i->ino = st->st_ino;
+}
+
 static enum err make_file(struct item *i)
 {
 	int fd AUTO_CLOSE = openat(i->dir, i->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) != 0)
 		return err_system("making it");
+	remember_made(i, &st);
 	TRY(content_copy(i, fd));
-	attr_set(i, fd, i->dir, i->tmp, i->e->st);
+	attr_set(i, fd, i->e->st);
+	return ERR_OK;
+}
+
+/*
+ * Owner and mode go to what was made, by a descriptor. Whoever may write in DEST could have put a link to a file of ours in its place: such a
+ * thing has another type, or one name more.
+ */
+static enum err finish_made(struct item *i)
+{
+	int fd AUTO_CLOSE = openat(i->dir, i->tmp, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return err_system("looking at what was made");
+	if ((st.st_mode & S_IFMT) != (i->e->st->st_mode & S_IFMT) || st.st_nlink != 1)
+		return err_fail(ERR_STALE, "somebody else changes DEST: another thing stands in its place");
+	remember_made(i, &st);
+	attr_set(i, fd, i->e->st);
 	return ERR_OK;
 }
 
@@ -102,16 +128,14 @@ static enum err make_symlink(struct item *i)
 	target[len] = '\0';
 	if (symlinkat(target, i->dir, i->tmp) != 0)
 		return err_system("making the link");
-	attr_set(i, -1, i->dir, i->tmp, i->e->st);
-	return ERR_OK;
+	return finish_made(i);
 }
 
 static enum err make_special(struct item *i)
 {
-	if (mknodat(i->dir, i->tmp, i->e->st->st_mode, i->e->st->st_rdev) != 0)
+	if (mknodat(i->dir, i->tmp, (i->e->st->st_mode & S_IFMT) | 0600, i->e->st->st_rdev) != 0)
 		return err_system("making it");
-	attr_set(i, -1, i->dir, i->tmp, i->e->st);
-	return ERR_OK;
+	return finish_made(i);
 }
 
 static enum err make_any(struct item *i)
@@ -219,8 +243,8 @@ static void on_leave(void *context, const struct walk_entry *e)
 	if (!p)
 		return;
 	err = place_fd(p, &fd, &ours);
-	if (err == ERR_OK && p->made && e->object.dir)
-		attr_set(&i, fd, -1, NULL, &p->st);
+	if (err == ERR_OK && p->made)
+		attr_set(&i, fd, &p->st);
 	if (err == ERR_OK && ours)
 		close(fd);
 	if (err != ERR_OK)
@@ -256,7 +280,7 @@ static int same_inode(const struct stat *a, const struct stat *b)
 }
 
 /* Plaintext among the ciphertext would be the end of the vault's purpose. */
-static enum err check_outside(const struct restore *r, int fd)
+static enum err check_outside(struct restore *r, int fd)
 {
 	const struct vault_object top = {.dir = NULL};
 	struct vault_dir *root = vault_root(r->o.vault);
@@ -268,6 +292,10 @@ static enum err check_outside(const struct restore *r, int fd)
 	o.dir = root;
 	e = vault_stat(o, &vault);
 	vault_dir_release(root);
+	if (e == ERR_OK) {
+		r->vault_dev = vault.st_dev;
+		r->vault_ino = vault.st_ino;
+	}
 	if (e == ERR_OK && (at < 0 || fstat(at, &here) != 0))
 		e = err_system("looking at %s", r->o.dest);
 	while (e == ERR_OK) {

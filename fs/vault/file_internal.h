@@ -222,4 +222,9 @@ enum err file_resize(struct vault_file *f, struct scratch *s, uint64_t size);
 
 enum err file_check_writable(const struct vault_file *f);
 
+/* ---- file_recover.c, for who repairs ---- */
+
+/** Of a file that was longer than its header said: does any chunk verify behind where what verifies in a row ends? Opening would cut it. */
+enum err file_tail_verifies(struct vault_file *f, struct scratch *s, uint64_t lower_size, int *ret);
+
 #endif

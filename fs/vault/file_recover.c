@@ -80,6 +80,34 @@ static enum err verified_until(struct vault_file *f, struct scratch *s, uint64_t
 	return ERR_OK;
 }
 
+enum err file_tail_verifies(struct vault_file *f, struct scratch *s, uint64_t lower_size, int *ret)
+{
+	const struct lower *l = f->v->lower;
+	uint64_t size = chunk_plain_size(lower_size, header_length(f), NULL);
+	uint64_t index = (f->size + CHUNK_SIZE - 1) / CHUNK_SIZE;
+
+	*ret = 0;
+	for (; index * CHUNK_SIZE < size && !*ret; index++) {
+		size_t len = chunk_len_in(size, index);
+		off_t data = l->lseek(l, f->fd, (off_t)chunk_offset(index, header_length(f)), SEEK_DATA);
+
+		if (data < 0 && errno == ENXIO)
+			return ERR_OK;
+		if (data < 0)
+			return fail_errno("lseek");
+		if ((uint64_t)data >= chunk_offset(index + 1, header_length(f))) {
+			index = ((uint64_t)data - header_length(f)) / CHUNK_STORED - 1;
+			continue;
+		}
+		enum err e = try_chunk(f, s, index, len);
+
+		*ret = e == ERR_OK && !stored_is_hole(s->one, len + CHUNK_OVERHEAD);
+		if (e != ERR_TAMPERED)
+			TRY(e);
+	}
+	return ERR_OK;
+}
+
 /*
  * Lower file and header to @size, the header first or last as invariant 2 asks. A descriptor for reading repairs nothing. Where there
  * is no room to repair in, what verified is read all the same, and nothing is written.

@@ -64,25 +64,32 @@ int rescue_sidecar_verifies(struct vault_dir *d, const char *lower)
 	       name_decode(d->v->names, &d->names, full, full_len, plain, &n) == ERR_OK;
 }
 
-int rescue_exists(struct vault_dir *d, const char *lower)
+enum err rescue_exists(struct vault_dir *d, const char *lower, int *ret)
 {
 	struct stat st;
+	int rc = d->v->lower->fstatat(d->v->lower, d->fd, lower, &st, AT_SYMLINK_NOFOLLOW);
 
-	return d->v->lower->fstatat(d->v->lower, d->fd, lower, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (rc != 0 && errno != ENOENT)
+		return err_system("looking whether an entry exists");
+	*ret = rc == 0;
+	return ERR_OK;
 }
 
 /* With the tree locked, so that no entry is made beside it meanwhile. */
 enum err rescue_remove_sidecar(struct vault_dir *d, const char *lower)
 {
 	char entry[NAME_LOWER_MAX + 1];
-	int rc;
+	int exists = 1;
+	enum err e;
 
 	TRY(writable_vault(d->v));
 	snprintf(entry, sizeof(entry), "%.*s", (int)(strlen(lower) - strlen(LONG_SUFFIX)), lower);
 	tree_exclusive(d->v);
-	rc = rescue_exists(d, entry) ? 0 : d->v->lower->unlinkat(d->v->lower, d->fd, lower, 0);
+	e = rescue_exists(d, entry, &exists);
+	if (e == ERR_OK && !exists && d->v->lower->unlinkat(d->v->lower, d->fd, lower, 0) != 0)
+		e = fail_errno("removing a sidecar");
 	tree_unlock(d->v);
-	return rc == 0 ? ERR_OK : fail_errno("removing a sidecar");
+	return e;
 }
 
 void long_name_remove(const struct target *t)

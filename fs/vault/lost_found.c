@@ -19,7 +19,7 @@
 #define LOST_FOUND "lost+found"
 #define NOTE       ".txt"
 
-enum { OPEN_DIR = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, NOTE_MAX = 4096 + 1024 };
+enum { OPEN_DIR = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 static enum err open_lost_found(struct vault *v, int *ret_fd)
 {
@@ -77,14 +77,33 @@ static void note_name(const char *name, char out[RESCUE_NAME_SIZE + sizeof(NOTE)
 	snprintf(out, RESCUE_NAME_SIZE + sizeof(NOTE), "%s" NOTE, name);
 }
 
+/* Names come from whoever can write the vault, and people read notes in terminals: what would drive one is written as \\ooo. */
+static char *printable(const char *text)
+{
+	char *out = malloc(4 * strlen(text) + 1), *p = out;
+
+	for (; out && *text; text++)
+		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
+			p += sprintf(p, "\\%03o", (unsigned char)*text);
+		else
+			*p++ = *text;
+	if (out)
+		*p = '\0';
+	return out;
+}
+
 static enum err write_note(
 	struct vault *v, int fd, const char *name, const char *what, const char *where, const char *why)
 {
-	char text[NOTE_MAX], file[RESCUE_NAME_SIZE + sizeof(NOTE)];
-	int n = snprintf(text, sizeof(text), "was:  %s%s\nwhy:  %s\n", what, where, why);
+	char *place AUTO_FREE = printable(where), *text AUTO_FREE = NULL;
+	char file[RESCUE_NAME_SIZE + sizeof(NOTE)];
 
+	if (!place || asprintf(&text, "was:  %s%s\nwhy:  %s\n", what, place, why) < 0) {
+		text = NULL;
+		return err_fail(ERR_NO_MEMORY, "no memory for a note");
+	}
 	note_name(name, file);
-	return write_new(v, fd, file, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	return write_new(v, fd, file, text, strlen(text));
 }
 
 static void remove_note(struct vault *v, int fd, const char *name)
@@ -95,51 +114,116 @@ static void remove_note(struct vault *v, int fd, const char *name)
 	v->lower->unlinkat(v->lower, fd, file, 0);
 }
 
-/* The sidecar says what the name was: it goes along. */
-static void move_sidecar(struct vault *v, int dirfd, const char *lower, int fd, const char *name)
-{
-	char from[2 * NAME_LOWER_MAX], to[RESCUE_NAME_SIZE + sizeof(LONG_SUFFIX)];
+/* ---- Entries ---- */
 
-	if (name_classify(v->names, lower, strlen(lower)) != NAME_LONG)
-		return;
-	snprintf(from, sizeof(from), "%s" LONG_SUFFIX, lower);
-	snprintf(to, sizeof(to), "%s" LONG_SUFFIX, name);
-	v->lower->renameat2(v->lower, dirfd, from, fd, to, RENAME_NOREPLACE);
+/* What is to be moved: entry @lower of @dirfd to @name of @fd. */
+struct move {
+	struct vault *v;
+	int dirfd, fd;
+	const char *lower, *name;
+	char sidecar[NAME_LOWER_MAX + sizeof(LONG_SUFFIX)], to[RESCUE_NAME_SIZE + sizeof(LONG_SUFFIX)];
+	int copied; /* the sidecar is in lost+found already */
+};
+
+static int is_long(const struct move *m)
+{
+	return m->v->names && name_classify(m->v->names, m->lower, strlen(m->lower)) == NAME_LONG;
 }
 
-static enum err move(struct vault *v, int dirfd, const char *lower, int fd, const char *name)
+/*
+ * The sidecar says what the name was, so it goes along: as a copy before the entry moves. At any moment the entry has one beside it, and one
+ * that is left alone is one of two. What does not verify is nobody's name, and is moved behind the entry.
+ */
+static enum err copy_sidecar(struct move *m)
 {
-	const struct lower *l = v->lower;
+	char full[NAME_LONG_MAX + 1];
+	size_t len;
+	enum err e;
 
-	if (l->renameat2(l, dirfd, lower, fd, name, RENAME_NOREPLACE) != 0)
-		return err_system("moving it to " STATE_DIR_NAME "/" LOST_FOUND);
-	if (v->names)
-		move_sidecar(v, dirfd, lower, fd, name);
-	/* The place it has now before the one it had. */
-	if (l->fsync(l, fd) != 0 || l->fsync(l, dirfd) != 0)
+	if (!is_long(m))
+		return ERR_OK;
+	snprintf(m->sidecar, sizeof(m->sidecar), "%s" LONG_SUFFIX, m->lower);
+	snprintf(m->to, sizeof(m->to), "%s" LONG_SUFFIX, m->name);
+	e = state_read(m->v->lower, m->dirfd, m->sidecar, full, sizeof(full), &len);
+	if (e == ERR_NOT_FOUND)
+		return ERR_OK;
+	TRY(e);
+	if (name_check_long(m->lower, strlen(m->lower), full, len) != ERR_OK)
+		return ERR_OK;
+	TRY(write_new(m->v, m->fd, m->to, full, len));
+	m->copied = 1;
+	return ERR_OK;
+}
+
+static void drop_sidecar(const struct move *m)
+{
+	const struct lower *l = m->v->lower;
+
+	if (m->copied)
+		l->unlinkat(l, m->dirfd, m->sidecar, 0);
+	else if (*m->sidecar)
+		l->renameat2(l, m->dirfd, m->sidecar, m->fd, m->to, RENAME_NOREPLACE);
+}
+
+static int is_there(const struct vault *v, int fd, const char *name)
+{
+	struct stat st;
+
+	return v->lower->fstatat(v->lower, fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* The entry stays where it is: nothing is to be explained. Where the file system failed so that it did move, everything stays. */
+static enum err undo(const struct move *m, enum err e)
+{
+	int errnum = err_errno();
+	char why[512];
+
+	snprintf(why, sizeof(why), "%s", err_text(e));
+	if (!is_there(m->v, m->fd, m->name) || is_there(m->v, m->dirfd, m->lower)) {
+		if (m->copied)
+			m->v->lower->unlinkat(m->v->lower, m->fd, m->to, 0);
+		remove_note(m->v, m->fd, m->name);
+	}
+	err_set_errno(errnum);
+	return err_fail(e, "%s", why);
+}
+
+/* Each step is durable before the next: note and sidecar, the place it has now, the place it had, the sidecar there. */
+static enum err move_entry(struct move *m)
+{
+	const struct lower *l = m->v->lower;
+
+	TRY(copy_sidecar(m));
+	if (l->fsync(l, m->fd) != 0)
 		return err_system("syncing " STATE_DIR_NAME "/" LOST_FOUND);
+	if (l->renameat2(l, m->dirfd, m->lower, m->fd, m->name, RENAME_NOREPLACE) != 0)
+		return err_system("moving it to " STATE_DIR_NAME "/" LOST_FOUND);
+	if (l->fsync(l, m->fd) != 0 || l->fsync(l, m->dirfd) != 0)
+		return err_system("syncing " STATE_DIR_NAME "/" LOST_FOUND);
+	drop_sidecar(m);
 	return ERR_OK;
 }
 
 enum err rescue_set_aside(struct vault *v, struct vault_dir *dir, const char *lower, const char *where, const char *why,
 	char ret_name[RESCUE_NAME_SIZE])
 {
+	struct move m = {.v = v, .dirfd = dir ? dir->fd : v->state_fd, .lower = lower};
 	char name[RESCUE_NAME_SIZE];
 	enum err e;
-	int fd;
 
 	TRY(writable_vault(v));
-	TRY(open_lost_found(v, &fd));
+	TRY(open_lost_found(v, &m.fd));
 	new_name(v, name);
-	e = write_note(v, fd, name, "", where, why);
+	m.name = name;
+	e = write_note(v, m.fd, name, "", where, why);
 	if (e == ERR_OK) {
 		tree_exclusive(v);
-		e = move(v, dir ? dir->fd : v->state_fd, lower, fd, name);
-		tree_unlock(v);
+		e = move_entry(&m);
 		if (e != ERR_OK)
-			remove_note(v, fd, name);
+			e = undo(&m, e);
+		tree_unlock(v);
 	}
-	v->lower->close(v->lower, fd);
+	v->lower->close(v->lower, m.fd);
 	TRY(e);
 	memcpy(ret_name, name, sizeof(name));
 	return ERR_OK;
@@ -150,27 +234,30 @@ enum err rescue_set_aside(struct vault *v, struct vault_dir *dir, const char *lo
 static enum err save_value(
 	struct vault *v, int fd, const struct target *t, const char *path, const char *lower, const char *name)
 {
-	uint8_t *value AUTO_FREE = malloc(XATTR_SIZE_MAX);
-	ssize_t n;
+	uint8_t *value AUTO_FREE = NULL;
+	size_t len;
 
-	if (!value)
-		return err_fail(ERR_NO_MEMORY, "no memory for an extended attribute");
-	n = t->l->getxattr(t->l, path, lower, value, XATTR_SIZE_MAX);
-	if (n < 0)
-		return fail_errno("getxattr");
-	return write_new(v, fd, name, value, (size_t)n);
+	TRY(xattr_read_lower(t, path, lower, &value, &len));
+	return write_new(v, fd, name, value, len);
 }
 
 static enum err save_and_remove(
 	struct target *t, const char *lower, const char *where, const char *why, int fd, const char *name)
 {
-	char path[TARGET_PATH_SIZE], what[XATTR_NAME_MAX_BYTES + 32];
+	char path[TARGET_PATH_SIZE], what[4 * XATTR_NAME_MAX_BYTES + 32];
+	char *shown AUTO_FREE = printable(lower);
 	struct vault *v = t->v;
+	enum err e;
 
+	if (!shown)
+		return err_fail(ERR_NO_MEMORY, "no memory for a note");
 	target_path(t, path);
-	snprintf(what, sizeof(what), "attribute %s of ", lower);
+	snprintf(what, sizeof(what), "attribute %s of ", shown);
 	TRY(write_note(v, fd, name, what, where, why));
-	TRY(save_value(v, fd, t, path, lower, name));
+	e = save_value(v, fd, t, path, lower, name);
+	if (e != ERR_OK)
+		remove_note(v, fd, name);
+	TRY(e);
 	if (v->lower->fsync(v->lower, fd) != 0)
 		return err_system("syncing " STATE_DIR_NAME "/" LOST_FOUND);
 	return t->l->removexattr(t->l, path, lower) == 0 ? ERR_OK : fail_errno("removexattr");

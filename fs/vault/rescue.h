@@ -57,20 +57,28 @@ enum err rescue_look(struct vault_file *f, struct rescue_look *ret);
 enum err rescue_read(struct vault_file *f, uint64_t off, size_t len, void *buf, size_t *ret_len,
 	void (*bad)(void *context, uint64_t off, uint64_t len), void *context);
 
-/** Attributes whose name or value does not verify: @bad gets the lower name. Returns the lower tree's errors. */
-enum err rescue_check_xattrs(
-	struct vault_object o, void (*bad)(void *context, const char *lower, const char *why), void *context);
+/**
+ * Attributes of ours that cannot be had: @bad gets the lower name, the plaintext name (NULL where it is lost, too) and why: err_is_damage(),
+ * or that it could not be read. Returns the lower tree's errors.
+ */
+enum err rescue_check_xattrs(struct vault_object o,
+	void (*bad)(void *context, const char *lower, const char *plain, enum err why), void *context);
 
 /* ---- The vault's own records ---- */
 
-/** @bad gets the name below .signetfs ("sessions", "bucket", "" for the folder itself) and why; @leftover: a crash left it, it does no harm. */
-enum err rescue_check_state(
-	struct vault *v, void (*bad)(void *context, const char *name, const char *why, int leftover), void *context);
+enum rescue_record {
+	RESCUE_DAMAGED,
+	RESCUE_LEFTOVER, /* a crash left it, it does no harm */
+	RESCUE_UNREAD,   /* nothing is known of it */
+};
+/** @bad gets the name below .signetfs ("sessions", "bucket", "" for the folder itself) and why. */
+enum err rescue_check_state(struct vault *v,
+	void (*bad)(void *context, const char *name, const char *why, enum rescue_record state), void *context);
 
 /** Is this sidecar what its name says? */
 int rescue_sidecar_verifies(struct vault_dir *d, const char *lower);
-/** Does an entry of this lower name exist? */
-int rescue_exists(struct vault_dir *d, const char *lower);
+/** Does an entry of this lower name exist? ERR_SYSTEM: that is not known. */
+enum err rescue_exists(struct vault_dir *d, const char *lower, int *ret);
 
 /* ---- Repair: the vault is open for writing ---- */
 

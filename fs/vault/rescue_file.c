@@ -106,6 +106,41 @@ static enum err settle(struct vault_object o)
 	return e != ERR_OK ? e : closed;
 }
 
+/* A crash leaves nothing whole behind what it tore, as a rule; where there is something, it is not cut. */
+static enum err check_tail(struct vault_file *f)
+{
+	struct file_claim claim = CLAIM_ALL;
+	struct scratch *s;
+	struct stat st;
+	int verifies = 0;
+	enum err e;
+
+	TRY(scratch_get(f->v->aead, &s));
+	if (f->v->lower->fstat(f->v->lower, f->fd, &st) != 0)
+		return err_system("stat of an open file");
+	file_lock_take(&f->lock, &claim);
+	e = file_tail_verifies(f, s, (uint64_t)st.st_size, &verifies);
+	file_lock_drop(&f->lock, &claim);
+	return verifies ? err_fail(ERR_TAMPERED,
+				  "chunks behind its end verify: bringing it up to date would cut them off")
+			: e;
+}
+
+/* Before anything is changed, through a descriptor for reading. */
+static enum err check_cut(struct vault_object o)
+{
+	struct rescue_look look;
+	struct vault_file *f;
+	enum err e;
+
+	TRY(vault_file_open(o.dir->v, o, 0, &f));
+	e = rescue_look(f, &look);
+	if (e == ERR_OK && look.size == RESCUE_LONGER)
+		e = check_tail(f);
+	vault_file_close(f);
+	return e;
+}
+
 static enum err check_settled(struct vault_object o)
 {
 	struct rescue_look look;
@@ -125,6 +160,7 @@ enum err rescue_settle(struct vault_object o)
 	struct vault_attr times = {.set = VAULT_SET_ATIME | VAULT_SET_MTIME};
 	struct stat st;
 
+	TRY(check_cut(o));
 	TRY(vault_stat(o, &st));
 	times.atime = st.st_atim;
 	times.mtime = st.st_mtim;
@@ -137,29 +173,36 @@ enum err rescue_settle(struct vault_object o)
 
 #define OURS "user.signetfs."
 
-static void check_xattr(const struct target *t, const char *path, const char *lower, uint8_t *value, uint8_t *plain,
-	void (*bad)(void *context, const char *lower, const char *why), void *context)
+/* *ret_plain stays empty where not even the name can be told. */
+static enum err open_xattr(
+	const struct target *t, const char *path, const char *lower, char ret_plain[XATTR_NAME_MAX_BYTES + 1])
 {
-	char name[XATTR_NAME_MAX_BYTES + 1];
-	ssize_t n = t->l->getxattr(t->l, path, lower, value, XATTR_SIZE_MAX);
+	uint8_t *value AUTO_FREE = NULL, *plain AUTO_FREE = NULL;
 	size_t len;
-	enum err e;
 
-	if (n < 0 && errno == ENODATA)
-		return;
-	e = n < 0 ? err_system("reading it") : name_decode_xattr(t->v->names, lower, value, (size_t)n, name);
-	if (e == ERR_OK)
-		e = name_open_xattr(t->v->names, name, value, (size_t)n, plain, &len);
-	if (e != ERR_OK)
-		bad(context, lower, err_text(e));
+	TRY(xattr_read_lower(t, path, lower, &value, &len));
+	TRY(name_decode_xattr(t->v->names, lower, value, len, ret_plain));
+	plain = malloc(len + 1);
+	if (!plain)
+		return err_fail(ERR_NO_MEMORY, "no memory for an extended attribute");
+	return name_open_xattr(t->v->names, ret_plain, value, len, plain, &len);
 }
 
-enum err rescue_check_xattrs(
-	struct vault_object o, void (*bad)(void *context, const char *lower, const char *why), void *context)
+static void check_xattr(const struct target *t, const char *path, const char *lower,
+	void (*bad)(void *context, const char *lower, const char *plain, enum err why), void *context)
+{
+	char plain[XATTR_NAME_MAX_BYTES + 1] = "";
+	enum err e = open_xattr(t, path, lower, plain);
+
+	if (e != ERR_OK && !(e == ERR_SYSTEM && err_errno() == ENODATA))
+		bad(context, lower, *plain ? plain : NULL, e);
+}
+
+enum err rescue_check_xattrs(struct vault_object o,
+	void (*bad)(void *context, const char *lower, const char *plain, enum err why), void *context)
 {
 	char path[TARGET_PATH_SIZE], small[256];
 	char *list AUTO_FREE = NULL;
-	uint8_t *room AUTO_FREE = NULL;
 	struct target t;
 	ssize_t n;
 
@@ -168,15 +211,16 @@ enum err rescue_check_xattrs(
 	n = t.l->listxattr(t.l, path, small, sizeof(small));
 	if (n == 0 || (n < 0 && errno == EOPNOTSUPP))
 		return ERR_OK;
+	if (n < 0 && errno != ERANGE)
+		return fail_errno("listxattr");
 	list = malloc(XATTR_LIST_MAX);
-	room = malloc(2 * (size_t)XATTR_SIZE_MAX);
-	if (!list || !room)
+	if (!list)
 		return err_fail(ERR_NO_MEMORY, "no memory for extended attributes");
 	n = t.l->listxattr(t.l, path, list, XATTR_LIST_MAX);
 	if (n < 0)
 		return fail_errno("listxattr");
 	for (ssize_t i = 0; i < n; i += (ssize_t)strlen(list + i) + 1)
 		if (strncmp(list + i, OURS, strlen(OURS)) == 0)
-			check_xattr(&t, path, list + i, room, room + XATTR_SIZE_MAX, bad, context);
+			check_xattr(&t, path, list + i, bad, context);
 	return ERR_OK;
 }

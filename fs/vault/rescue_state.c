@@ -3,6 +3,7 @@
 #include "fs/vault/rescue.h"
 #include "fs/vault/vault_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,32 +42,36 @@ static int is_rest_of_replacement(const char *name)
 }
 
 static void check_one(struct vault *v, const char *name,
-	void (*bad)(void *context, const char *name, const char *why, int leftover), void *context)
+	void (*bad)(void *context, const char *name, const char *why, enum rescue_record state), void *context)
 {
 	enum err e = ERR_OK;
 	struct stat st;
 
 	if (is_rest_of_replacement(name)) {
 		/* Beside a mount it is a replacement under way; and a listing may be older than our own. */
-		if (!v->held && v->lower->fstatat(v->lower, v->state_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			bad(context, name, "a crash left it before it replaced the file of that name", 1);
+		int rc = v->held ? 0 : v->lower->fstatat(v->lower, v->state_fd, name, &st, AT_SYMLINK_NOFOLLOW);
+
+		if (rc != 0 && errno != ENOENT)
+			bad(context, name, err_text(err_system("looking at it")), RESCUE_UNREAD);
+		else if (rc == 0 && !v->held)
+			bad(context, name, "a crash left it before it replaced the file of that name", RESCUE_LEFTOVER);
 		return;
 	}
 	if (is_record(name))
 		e = record_check(v, name);
 	if (e != ERR_OK && e != ERR_NOT_FOUND)
-		bad(context, name, err_text(e), 0);
+		bad(context, name, err_text(e), err_is_damage(e) || e == ERR_USAGE ? RESCUE_DAMAGED : RESCUE_UNREAD);
 }
 
-enum err rescue_check_state(
-	struct vault *v, void (*bad)(void *context, const char *name, const char *why, int leftover), void *context)
+enum err rescue_check_state(struct vault *v,
+	void (*bad)(void *context, const char *name, const char *why, enum rescue_record state), void *context)
 {
 	const struct dirent64 *entry;
 	struct dirents d;
 	enum err e;
 
 	if (*v->sessions_fault)
-		bad(context, v->state_fd < 0 ? "" : SESSIONS_NAME, v->sessions_fault, 0);
+		bad(context, v->state_fd < 0 ? "" : SESSIONS_NAME, v->sessions_fault, RESCUE_DAMAGED);
 	if (v->state_fd < 0)
 		return ERR_OK;
 	dirents_init(&d, v->lower, v->state_fd);

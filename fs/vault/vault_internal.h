@@ -187,6 +187,12 @@ int empty_dir_is_tmp(const char *name);
 /** Delete what an interrupted mkdir or rmdir left in @d, so that its link count is right again. */
 void empty_dir_sweep(struct vault_dir *d);
 
+/* ---- xattr.c ---- */
+
+/** The value of an attribute as the lower tree has it: malloc'd. ERR_SYSTEM. */
+enum err xattr_read_lower(
+	const struct target *t, const char *path, const char *lower, uint8_t **ret_value, size_t *ret_len);
+
 /* ---- state.c ---- */
 
 /** Replace @name below @dirfd atomically and durably. */

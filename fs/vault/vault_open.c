@@ -156,10 +156,14 @@ static enum err open_state_dir(struct vault *v)
 	if (v->state_fd < 0 && errno == ENOENT && v->forgiving && !v->read_only &&
 		v->lower->mkdirat(v->lower, v->top_fd, STATE_DIR_NAME, 0700) == 0)
 		v->state_fd = v->lower->openat(v->lower, v->top_fd, STATE_DIR_NAME, OPEN_DIR | O_NOFOLLOW, 0);
-	/* What is only read does not need it; a copy may lack it. */
-	if (v->state_fd >= 0 || v->read_only)
+	if (v->state_fd >= 0)
 		return ERR_OK;
-	if (errno == ENOENT || errno == ENOTDIR)
+	int missing = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+
+	/* What is only read does not need it; a copy may lack it. Who checks must not take one that cannot be read for missing. */
+	if (v->read_only && (missing || !v->forgiving))
+		return ERR_OK;
+	if (missing)
 		return err_fail(ERR_VAULT,
 			"%s of the vault %s is missing; put it back from a backup, or open the vault for reading only",
 			STATE_DIR_NAME, v->path);

@@ -168,8 +168,8 @@ enum err vault_removexattr(struct vault_object o, const char *name)
 	return ERR_OK;
 }
 
-/* The lower name of a long one is a hash: its value tells the name. */
-static enum err decode_long(const struct target *t, const char *path, const char *lower, char *ret)
+enum err xattr_read_lower(
+	const struct target *t, const char *path, const char *lower, uint8_t **ret_value, size_t *ret_len)
 {
 	uint8_t *value AUTO_FREE = malloc(XATTR_SIZE_MAX);
 	ssize_t n;
@@ -179,7 +179,19 @@ static enum err decode_long(const struct target *t, const char *path, const char
 	n = t->l->getxattr(t->l, path, lower, value, XATTR_SIZE_MAX);
 	if (n < 0)
 		return fail_errno("getxattr");
-	return name_decode_xattr(t->v->names, lower, value, (size_t)n, ret);
+	*ret_value = STEAL(value);
+	*ret_len = (size_t)n;
+	return ERR_OK;
+}
+
+/* The lower name of a long one is a hash: its value tells the name. */
+static enum err decode_long(const struct target *t, const char *path, const char *lower, char *ret)
+{
+	uint8_t *value AUTO_FREE = NULL;
+	size_t len;
+
+	TRY(xattr_read_lower(t, path, lower, &value, &len));
+	return name_decode_xattr(t->v->names, lower, value, len, ret);
 }
 
 /* A lower name as the plaintext view has it; false: not shown. */

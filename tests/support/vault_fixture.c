@@ -85,6 +85,7 @@ enum err vault_fixture_try_open(struct vault_fixture *x)
 	const struct vault_open_options o = {
 		.path = x->path,
 		.read_only = x->read_only,
+		.forgiving = x->forgiving,
 		.holder = "a test",
 		.kms = fake_kms_client(x->fake),
 		.lower = x->lower,

@@ -23,7 +23,7 @@ struct vault_fixture {
 	int echo_reports;
 	const struct lower *lower; /* NULL: the system's */
 	const struct aead_impl *aead;
-	int read_only;
+	int read_only, forgiving;
 	struct vault *v; /* NULL while closed */
 };
 
