@@ -145,7 +145,7 @@ static enum err copy_sidecar(struct move *m)
 	snprintf(m->sidecar, sizeof(m->sidecar), "%s" LONG_SUFFIX, m->lower);
 	snprintf(m->to, sizeof(m->to), "%s" LONG_SUFFIX, m->name);
 	e = state_read(m->v->lower, m->dirfd, m->sidecar, full, sizeof(full), &len);
-	if (e == ERR_NOT_FOUND)
+	if (e == ERR_NOT_FOUND || e == ERR_TAMPERED)
 		return ERR_OK;
 	TRY(e);
 	if (name_check_long(m->lower, strlen(m->lower), full, len) != ERR_OK)

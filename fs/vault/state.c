@@ -28,6 +28,14 @@ static ssize_t read_all(const struct lower *l, int fd, void *buf, size_t size)
 	return (ssize_t)used;
 }
 
+/* A link, a directory, a pipe or a socket where a file should be is damage; the disk has not failed. */
+static enum err fail_read(const char *doing, const char *name)
+{
+	if (errno == ELOOP || errno == EISDIR || errno == ESPIPE || errno == ENXIO)
+		return err_fail(ERR_TAMPERED, "%s is no file", name);
+	return err_system("%s %s", doing, name);
+}
+
 enum err state_read(const struct lower *l, int dirfd, const char *name, void *buf, size_t size, size_t *ret_len)
 {
 	int fd = l->openat(l, dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
@@ -37,10 +45,10 @@ enum err state_read(const struct lower *l, int dirfd, const char *name, void *bu
 	if (fd < 0 && errno == ENOENT)
 		return err_fail(ERR_NOT_FOUND, "%s is missing", name);
 	if (fd < 0)
-		return err_system("opening %s", name);
+		return fail_read("opening", name);
 	n = read_all(l, fd, buf, size);
 	if (n < 0)
-		e = err_system("reading %s", name);
+		e = fail_read("reading", name);
 	l->close(l, fd);
 	TRY(e);
 	*ret_len = (size_t)n;

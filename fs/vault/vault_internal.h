@@ -197,7 +197,7 @@ enum err xattr_read_lower(
 
 /** Replace @name below @dirfd atomically and durably. */
 enum err state_replace(struct vault *v, int dirfd, const char *name, const void *buf, size_t len);
-/** Read a file of at most @size bytes below @dirfd. ERR_NOT_FOUND, ERR_LIMIT. */
+/** Read a file of at most @size bytes below @dirfd. ERR_NOT_FOUND; ERR_TAMPERED: it is no file; ERR_SYSTEM. */
 enum err state_read(const struct lower *l, int dirfd, const char *name, void *buf, size_t size, size_t *ret_len);
 enum err state_lock(struct vault *v, const char *holder, unsigned patience);
 enum err state_load_sessions(struct vault *v);

@@ -1,6 +1,7 @@
 """`signetfs fsck`: every kind of damage, made on purpose in a small vault, is found by its name and nothing else is; a repair makes
 the next check clean and loses no byte that could be read before."""
 
+import base64
 import hashlib
 import json
 import os
@@ -10,10 +11,10 @@ import subprocess
 import pytest
 from conftest import Box, LIMIT, needs_fuse
 from hostile import Watched, read, write
+from rescue_world import CHUNK, HEADER, STORED, Sound, copy, flip, lower_names, told
 
 pytestmark = needs_fuse
 
-CHUNK, STORED, HEADER = 4096, 4136, 512
 CLEAN, REPAIRED, LEFT, FAILED, USAGE = 0, 1, 4, 8, 16
 LONG = "n" * 200
 
@@ -33,37 +34,12 @@ def fill(top):
     os.mkfifo(os.path.join(top, "fifo"))
 
 
-def lower_names(vault, point):
-    """Plain path -> path in the vault, by inode; of a hard link the one whose folder fits."""
-    by_inode, found = {}, {}
-    for folder, dirs, files in os.walk(vault):
-        for name in dirs + files:
-            path = os.path.relpath(os.path.join(folder, name), vault)
-            by_inode.setdefault(os.lstat(os.path.join(vault, path)).st_ino, []).append(path)
-    for folder, dirs, files in os.walk(point):
-        for name in dirs + files:
-            plain = os.path.relpath(os.path.join(folder, name), point)
-            paths = by_inode[os.lstat(os.path.join(point, plain)).st_ino]
-            depth = [p for p in paths if p.count("/") == plain.count("/")]
-            found[plain] = (depth or paths)[0]
-    return found
-
-
-def copy(vault, to):
-    subprocess.run(["cp", "-a", vault, to], check=True, timeout=LIMIT)
-
-
-class World:
+class World(Sound):
     """A vault that is copied for every case; `sound` ended cleanly, `crashed` did not."""
 
     def __init__(self, box):
-        self.box = box
-        box.make_keystore()
-        self.sound = box.make_vault(name="sound")
-        point = box.mount(self.sound)
-        fill(point)
-        self.lower = lower_names(self.sound, point)
-        box.umount(point)
+        super().__init__(box, fill)
+        self.sound = self.vault
         self.contents = Case(self, "sound").contents()
         assert len(self.contents) == 13
         self.crashed = box.path("crashed")
@@ -91,37 +67,26 @@ def world(tmp_path_factory):
 
 class Case:
     def __init__(self, world, base):
-        self.box, self.lower = world.box, world.lower if base == "sound" else world.lower_crashed
-        self.vault = world.box.path("case")
-        shutil.rmtree(self.vault, ignore_errors=True)
-        copy(getattr(world, base), self.vault)
+        self.world, self.box, self.lower = world, world.box, world.lower if base == "sound" else world.lower_crashed
+        self.vault = world.fresh(getattr(world, base))
 
     def path(self, plain, *more):
         return os.path.join(self.vault, self.lower[plain] if plain else "", *more)
 
     def flip(self, plain, offset, *more):
-        with open(self.path(plain, *more), "r+b") as f:
-            f.seek(offset)
-            byte = f.read(1)
-            f.seek(offset)
-            f.write(bytes([byte[0] ^ 0x20]))
+        flip(self.path(plain, *more), offset)
 
     def cut(self, plain, size, *more):
         os.truncate(self.path(plain, *more), size)
 
     def check(self, *options, code=None):
-        done = self.box.run("fsck", "--json", *options, self.vault, code=None)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        assert lines and lines[-1]["event"] == "done" and lines[-1]["exit"] == done.returncode, done.stdout + done.stderr
-        findings = [e for e in lines if e["event"] == "finding"]
-        if code is not None:
-            assert done.returncode == code, (findings, done.stderr)
+        returned, findings = self.world.fsck(*options, self.vault)
+        assert code is None or returned == code, findings
         return findings
 
     def contents(self, name="out"):
         """What can be read, path by path: restored, and hashed."""
-        out = self.box.path(name)
-        shutil.rmtree(out, ignore_errors=True)
+        out = self.world.dest(name)
         self.box.run("restore", self.vault, out, code=None)
         found = {}
         for folder, dirs, files in os.walk(out):
@@ -132,10 +97,6 @@ class Case:
                     kind = hashlib.sha256(read(path)).hexdigest()
                 found[os.path.relpath(path, out)] = kind
         return found
-
-
-def told(findings):
-    return sorted((f["kind"], f["state"], f["path"]) for f in findings)
 
 
 def new_link(c):
@@ -196,6 +157,21 @@ def foreign_file(c):
     shutil.copy2(os.path.join(c.box.path("foreign"), c.foreign), c.path("file"))
 
 
+def alias(c):
+    """The name of a short entry, once more, in the form of a long one."""
+    name = os.path.basename(c.lower["other"]).encode()
+    text = base64.urlsafe_b64encode(hashlib.sha256(name).digest()).rstrip(b"=").decode()
+    long = os.path.join(c.vault, "signetfs.long." + text)
+    shutil.copy2(c.path("other"), long)
+    write(long + ".name", name)
+
+
+def instead(c, plain, make, *more):
+    path = c.path(plain, *more)
+    shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    make(path)
+
+
 IN_DIR = ["dir/inside", "dir/sub", "dir/sub/deep", "dir/two"]
 
 # What is done, what must be found, and how the repair ends (damage left: what cannot be moved).
@@ -217,6 +193,10 @@ DAMAGE = {
     "chunk flipped": (lambda c: c.flip("file", HEADER + STORED + 100), [("chunk", "damaged", "file")]),
     "chunk of a sparse file flipped": (lambda c: c.flip("sparse", HEADER + STORED * 128 + 100), [("chunk", "damaged", "sparse")]),
     "chunks swapped": (swap_chunks, [("chunk", "damaged", "file")]),
+    "file under a name of another folder": (lambda c: shutil.copy2(c.path("dir/inside"), c.vault), [("name", "damaged", "")]),
+    "name twice, short and long": (alias, [("name", "damaged", "")]),
+    "pipe for a directory id": (lambda c: instead(c, "dir", os.mkfifo, "signetfs.dir"), [("directory-id", "damaged", "dir")]),
+    "pipe for a sidecar": (lambda c: instead(c, "", os.mkfifo, c.lower[LONG] + ".name"), [("name", "damaged", "")]),
     "name flipped": (lambda c: os.rename(c.path("other"), c.path("other")[:-6] + "AAAAAA"), [("name", "damaged", "")]),
     "name of a folder flipped": (lambda c: os.rename(c.path("dir/sub"), c.path("dir/sub")[:-6] + "AAAAAA"),
                                  [("name", "damaged", "dir")]),
@@ -247,6 +227,10 @@ GONE = {
     "name of a folder flipped": {"dir/sub", "dir/sub/deep"},
     "directory id of another": set(IN_DIR),
     **{f"directory id {how}": {"dir", *IN_DIR} for how in ("removed", "flipped", "cut")},
+    "pipe for a directory id": {"dir", *IN_DIR},
+    "file under a name of another folder": set(),
+    "name twice, short and long": set(),
+    "pipe for a sidecar": {LONG},
     **{f"sidecar {how}": {LONG} for how in ("removed", "flipped", "cut", "extended")},
 }
 STAY = {"attribute", "sessions", "bucket-record", "name"}
@@ -341,6 +325,42 @@ def test_what_a_crash_left_is_usable_and_mended(world):
     # The list of unclean sessions is empty: what is cut now is damage.
     c.cut("during", HEADER + STORED)
     assert told(c.check(code=LEFT)) == [("shorter", "damaged", "during")]
+
+
+def test_what_is_appended_is_cut_only_where_nothing_of_it_verifies(world):
+    c = Case(world, "sound")
+    extend(c.path("file"), b"garbage" * 1000)
+    assert told(c.check("--read-data", code=CLEAN)) == [("longer", "in-flight", "file")]
+    finding, = c.check("--read-data", "--repair", code=REPAIRED)
+    assert finding["repaired"] and "moved_to" not in finding
+    assert c.check("--read-data", code=CLEAN) == [] and c.contents() == world.contents
+    # An old header, and one damaged chunk behind its end: the chunks behind that one are data.
+    c = Case(world, "crashed")
+    whole = read(c.path("file"))
+    old = read(os.path.join(world.sound, world.lower["file"]))
+    with open(c.path("file"), "r+b") as f:
+        f.write(old[:HEADER])
+    c.flip("file", HEADER + STORED * 2 + 50)
+    flipped = read(c.path("file"))
+    assert len(whole) > len(old) + STORED
+    finding = [f for f in c.check("--repair") if f["path"] == "file"][0]
+    assert finding["kind"] == "longer" and read(os.path.join(c.vault, ".signetfs/lost+found", finding["moved_to"])) == flipped
+    assert c.check("--read-data", code=CLEAN) == []
+
+
+def test_names_drive_no_terminal(world):
+    """What somebody puts into the vault is printed, and written into notes, as what it is."""
+    c = Case(world, "sound")
+    for name in ("a\x1b[2Jb", "c\u009bd", "e\u202ef"):
+        write(os.path.join(c.vault, name), b"?")
+    write(os.path.join(c.vault.encode(), b"g\x9bh"), b"?")
+    done = c.box.run("fsck", "--repair", c.vault, code=REPAIRED, errors="surrogateescape")
+    for shown in ("in the vault: a?[2Jb", "in the vault: c??d", "in the vault: e???f", "in the vault: g?h"):
+        assert shown in done.stderr, done.stderr
+    assert not set(done.stderr) & {"\x1b", "\u009b", "\u202e", "\udc9b"}
+    lost = os.path.join(c.vault, ".signetfs/lost+found")
+    notes = b"".join(read(os.path.join(lost, n)) for n in os.listdir(lost) if n.endswith(".txt"))
+    assert b"a\\033[2Jb" in notes and b"g\\233h" in notes and all(32 <= b < 127 or b == 10 for b in notes)
 
 
 def test_a_chunk_torn_by_a_crash_is_told_from_damage(world):

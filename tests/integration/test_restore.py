@@ -9,12 +9,13 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 from as_user import USER, needs_root, run as run_as
 from conftest import LIMIT, SIGNETFS, Box, Service, needs_fuse
 from hostile import read, wait_until, write
-from test_fsck import HEADER, STORED, copy, lower_names
+from rescue_world import HEADER, STORED, Sound, copy
 from tree_diff import tree
 
 pytestmark = needs_fuse
@@ -94,36 +95,14 @@ def assert_same(mounted, restored):
     assert {n: (a[n], b[n]) for n in a if a[n] != b[n]} == {}
 
 
-class World:
-    """A vault with everything in it, and its plaintext as the mount shows it."""
+class World(Sound):
+    """A vault with everything in it."""
 
     def __init__(self, box):
-        self.box = box
-        box.make_keystore()
-        self.vault = box.make_vault(name="sound")
-        self.point = box.mount(self.vault, "-o", "acl")
-        fill(self.point)
-        self.lower = lower_names(self.vault, self.point)
-        box.umount(self.point)
-
-    def fresh(self):
-        """A copy to be damaged."""
-        vault = self.box.path("damaged")
-        shutil.rmtree(vault, ignore_errors=True)
-        copy(self.vault, vault)
-        return vault
-
-    def dest(self, name="out"):
-        path = self.box.path(name)
-        shutil.rmtree(path, ignore_errors=True)
-        return path
+        super().__init__(box, fill, "-o", "acl")
 
     def restore(self, *args, code=0):
-        """The events, the last of which is the summary."""
-        done = self.box.run("restore", "--json", *args, code=code)
-        events = [json.loads(line) for line in done.stdout.splitlines()]
-        assert events[-1]["event"] == "done"
-        return [e for e in events if e["event"] != "progress"]
+        return self.events("restore", *args, code=code)[1]
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +214,97 @@ def test_damage_is_named_and_gone_past(world):
     assert read(os.path.join(out, "a/large")) == data
     assert read(os.path.join(out, "a/b/c/deep")) == pattern(10000, "a/b/c/deep")[:4096] + bytes(10000 - 4096)
     assert events[-1]["incomplete"] == 2 and events[-1]["failed"] == 2
+
+
+def test_an_attribute_without_its_name_is_missed(world):
+    vault, out = world.fresh(), world.dest()
+    path = os.path.join(vault, world.lower["a/large"])
+    os.setxattr(path, "user.signetfs.rubbish", b"?")
+    events = world.restore(vault + "/a", out, code=1)
+    assert [(e["event"], e["path"]) for e in events[:-1]] == [("attribute", "a/large")] and events[-1]["incomplete"] == 1
+    assert "user.signetfs.rubbish" in events[0]["why"] and os.getxattr(os.path.join(out, "large"), "user.colour") == b"green"
+
+
+def test_a_single_hole_stays_one(world):
+    """However few blocks a hole saves."""
+    vault = world.box.make_vault(name="holed")
+    point = world.box.mount(vault)
+    with open(os.path.join(point, "f"), "wb") as f:
+        f.write(b"x" * (1 << 20))
+        f.seek((1 << 20) + (64 << 10))
+        f.write(b"y" * (1 << 20))
+    world.box.umount(point)
+    out = world.dest()
+    world.restore(vault, out)
+    with open(os.path.join(out, "f"), "rb") as f:
+        hole = os.lseek(f.fileno(), 0, os.SEEK_HOLE)
+        assert (hole, os.lseek(f.fileno(), hole, os.SEEK_DATA)) == (1 << 20, (1 << 20) + (64 << 10))
+
+
+def test_a_folder_of_the_vaults_own_name(world):
+    """Restored to where the vault lies, a folder that is called as the vault is not mixed with it."""
+    vault = world.box.make_vault(name="same")
+    point = world.box.mount(vault)
+    os.mkdir(os.path.join(point, "same"))
+    write(os.path.join(point, "same", "secret"), b"plaintext")
+    write(os.path.join(point, "beside"), b"b")
+    world.box.umount(point)
+    place = os.path.join(world.dest("place"), "x")
+    os.makedirs(place)
+    vault = shutil.move(vault, os.path.join(place, "same"))
+    before = sorted(os.listdir(vault))
+    events = world.restore("--overwrite", vault, place, code=1)
+    assert [(e["event"], e["path"]) for e in events[:-1]] == [("failed", "same")] and "the vault itself" in events[0]["why"]
+    assert sorted(os.listdir(vault)) == before and read(os.path.join(place, "beside")) == b"b"
+
+
+@needs_root
+def test_what_cannot_be_linked_is_copied(world):
+    """A folder of DEST on another disk: no hard link leads there, the data does, and what was lost is said."""
+    out = world.dest()
+    os.makedirs(os.path.join(out, "a"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "other", os.path.join(out, "a")], check=True)
+    try:
+        for jobs in ("1", "4"):
+            events = world.restore("--overwrite", "--jobs", jobs, world.vault, out, code=1)
+            assert events[-1]["failed"] == 0 and 1 <= events[-1]["incomplete"] <= 3
+            assert {e["event"] for e in events[:-1]} == {"attribute"}
+            assert all("restored as a file of its own" in e["why"] and "cross-device" in e["why"] for e in events[:-1]), events
+            assert {read(os.path.join(out, n)) for n in ("one", "three", "a/b/two")} == {pattern(1, "one")}
+            assert os.readlink(os.path.join(out, "a/out")) == os.readlink(os.path.join(out, "out")) == "/etc/passwd"
+    finally:
+        subprocess.run(["umount", os.path.join(out, "a")], check=True)
+
+
+@needs_root
+def test_somebody_else_exchanges_names_in_dest(world):
+    """Root restores into a folder of another user, who puts links to root's files in place of what is being made."""
+    out, guarded = world.dest(), world.box.path("guarded")
+    os.mkdir(out)
+    os.chown(out, USER, USER)
+    write(guarded, b"root's")
+    os.chmod(guarded, 0o600)
+    over = threading.Event()
+
+    def exchange():
+        while not over.is_set():
+            for name in os.listdir(out):
+                if name.startswith(".signetfs-restore."):
+                    try:
+                        os.link(guarded, os.path.join(out, "trap"))
+                        os.rename(os.path.join(out, "trap"), os.path.join(out, name))
+                    except OSError:
+                        pass
+    racer = threading.Thread(target=exchange)
+    racer.start()
+    try:
+        for _ in range(10):
+            world.restore("--overwrite", world.vault, out, code=None)
+    finally:
+        over.set()
+        racer.join()
+    st = os.stat(guarded)
+    assert (st.st_uid, stat.S_IMODE(st.st_mode), read(guarded), os.listxattr(guarded)) == (0, 0o600, b"root's", [])
 
 
 def test_killed_half_way(world):
