@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/cli/open_vault.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,24 +13,39 @@
 
 /* ---- Which vault ---- */
 
-static int is_vault(const char *path)
+/* *denied stays true where we may not look: then it is no answer that no vault was found. */
+static int is_vault(const char *path, int *denied)
 {
 	char *name AUTO_FREE = NULL;
 	struct stat st;
 
-	return asprintf(&name, "%s/" DESCRIPTOR_NAME, path) >= 0 && lstat(name, &st) == 0;
+	if (asprintf(&name, "%s/" DESCRIPTOR_NAME, path) < 0)
+		return 0;
+	if (lstat(name, &st) == 0)
+		return 1;
+	*denied |= errno == EACCES;
+	return 0;
+}
+
+static enum err fail_no_vault(const char *operand, int denied)
+{
+	if (!denied)
+		return err_fail(ERR_VAULT, "neither %s nor a folder above it is a vault", operand);
+	errno = EACCES;
+	return err_system("looking for a vault at %s", operand);
 }
 
 /* The longest front part that is a vault: names in it are encrypted, so hardly anything below it is found. */
 enum err opened_vault_split(const char *operand, char **ret_vault, char **ret_inside)
 {
 	char *vault AUTO_FREE = strdup(operand);
+	int denied = 0;
 	char *slash;
 
-	while (vault && *vault && !is_vault(vault)) {
+	while (vault && *vault && !is_vault(vault, &denied)) {
 		slash = strrchr(vault, '/');
 		if (!slash || slash == vault)
-			return err_fail(ERR_VAULT, "neither %s nor a folder above it is a vault", operand);
+			return fail_no_vault(operand, denied);
 		*slash = '\0';
 	}
 	if (!vault || !*vault)

@@ -94,6 +94,12 @@ static void print_summary(const struct request *r, const struct restore_counts *
 		printf("%" PRIu64 " were not restored: see above\n", c->failed);
 }
 
+/* A refusal at the beginning restored nothing, and says enough. */
+static int has_anything(const struct restore_counts *c)
+{
+	return c->files || c->directories || c->others || c->links || c->failed;
+}
+
 static void json_summary(const struct request *r, const struct restore_counts *c, enum err e)
 {
 	json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "event", "done", "complete",
@@ -178,7 +184,7 @@ static int restore_as_asked(struct request *r, char **argv)
 	e = run(r, &counts);
 	if (r->json)
 		json_summary(r, &counts, e);
-	else if (r->options.vault)
+	else if (e == ERR_OK || has_anything(&counts))
 		print_summary(r, &counts);
 	if (e != ERR_OK)
 		cli_fail(e, "restoring %s to %s", argv[1], argv[2]);

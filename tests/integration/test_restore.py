@@ -15,7 +15,7 @@ import pytest
 from as_user import USER, needs_root, run as run_as
 from conftest import LIMIT, SIGNETFS, Box, Service, needs_fuse
 from hostile import read, wait_until, write
-from rescue_world import HEADER, STORED, Sound, copy
+from rescue_world import HEADER, STORED, Sound, copy, lower_names, told
 from tree_diff import tree
 
 pytestmark = needs_fuse
@@ -407,6 +407,15 @@ def test_as_an_ordinary_user(world):
                 os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | (0o055 if os.path.isdir(path) else 0o044))
     os.chown(home, USER, USER)
     out = os.path.join(home, "out")
+    # Somebody else's vault, that lets nobody in: that is what is said.
+    os.chmod(vault, 0o700)
+    for words, status in ((["fsck", vault], 8), (["fsck", "--repair", vault], 8), (["restore", vault, out], 1), (["restore", vault + "/mine", out], 1)):
+        code, stdout, stderr = run_as(USER, as_user_restore, env, words)
+        assert (code, stdout) == (status, "") and "Permission denied" in stderr and "backup" not in stderr, (words, code, stdout, stderr)
+    os.chmod(vault, 0o755)
+    assert run_as(USER, as_user_restore, env, ["fsck", "--read-data", vault])[0] == 0
+    code, stdout, stderr = run_as(USER, as_user_restore, env, ["fsck", "--repair", vault])
+    assert code == 8 and "Permission denied" in stderr, (code, stderr)
     code, stdout, stderr = run_as(USER, as_user_restore, env, ["restore", "--json", vault, out])
     events = [json.loads(line) for line in stdout.splitlines()]
     assert code == 1, stderr
@@ -415,4 +424,12 @@ def test_as_an_ordinary_user(world):
     assert (mine.st_uid, stat.S_IMODE(mine.st_mode) & 0o6000) == (USER, 0o4000)
     assert (theirs.st_uid, stat.S_IMODE(theirs.st_mode) & 0o6000) == (USER, 0)
     assert os.getxattr(os.path.join(out, "theirs"), "user.a") == b"b" and read(os.path.join(out, "theirs")) == b"t"
+    # What in it may not be read is not called damaged.
+    world.box.run("mount", vault, point, env=env)
+    lower = lower_names(vault, point)["theirs"]
+    world.box.run("umount", point)
+    os.chmod(os.path.join(vault, lower), 0)
+    code, stdout, stderr = run_as(USER, as_user_restore, env, ["fsck", "--json", vault])
+    findings = [json.loads(line) for line in stdout.splitlines()][:-1]
+    assert code == 8 and told(findings) == [("unreadable", "unchecked", "theirs")], (code, stdout, stderr)
     assert service.stop() == 0
