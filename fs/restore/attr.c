@@ -48,9 +48,17 @@ static mode_t mode_of(const struct attr_target *t)
 	return mode & ~(mode_t)(S_ISUID | S_ISGID);
 }
 
+/* Not with O_PATH: then there is a way without /proc, which a rescue disk may lack. */
+static int is_open(const struct attr_target *t)
+{
+	return S_ISREG(t->st->st_mode) || S_ISDIR(t->st->st_mode);
+}
+
 static void set_mode(const struct attr_target *t)
 {
-	if (!S_ISLNK(t->st->st_mode) && chmod(t->path, mode_of(t)) != 0)
+	if (S_ISLNK(t->st->st_mode))
+		return;
+	if ((is_open(t) ? fchmod(t->fd, mode_of(t)) : chmod(t->path, mode_of(t))) != 0)
 		failed(t, "mode");
 }
 
@@ -58,7 +66,7 @@ static void set_times(const struct attr_target *t)
 {
 	const struct timespec times[2] = {t->st->st_atim, t->st->st_mtim};
 
-	if (utimensat(AT_FDCWD, t->path, times, 0) != 0)
+	if ((is_open(t) ? futimens(t->fd, times) : utimensat(AT_FDCWD, t->path, times, 0)) != 0)
 		failed(t, "times");
 }
 

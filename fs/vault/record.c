@@ -114,8 +114,9 @@ enum err record_check(struct vault *v, const char *name)
 	struct bucket_id id = {0};
 	size_t len;
 
-	if (strcmp(name, "bucket") != 0)
-		TRY(decode_hex(name + prefix, strlen(name) - prefix, id.b, sizeof(id.b), &len));
+	if (strcmp(name, "bucket") != 0 &&
+		decode_hex(name + prefix, strlen(name) - prefix, id.b, sizeof(id.b), &len) != ERR_OK)
+		return err_fail(ERR_FORMAT, "not the name of a bucket record");
 	TRY(state_read(v->lower, v->state_fd, name, buf, sizeof(buf), &len));
 	return record_decode(v, buf, len, &id, &r);
 }

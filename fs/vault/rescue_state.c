@@ -60,7 +60,7 @@ static void check_one(struct vault *v, const char *name,
 	if (is_record(name))
 		e = record_check(v, name);
 	if (e != ERR_OK && e != ERR_NOT_FOUND)
-		bad(context, name, err_text(e), err_is_damage(e) || e == ERR_USAGE ? RESCUE_DAMAGED : RESCUE_UNREAD);
+		bad(context, name, err_text(e), err_is_damage(e) ? RESCUE_DAMAGED : RESCUE_UNREAD);
 }
 
 enum err rescue_check_state(struct vault *v,

@@ -217,6 +217,8 @@ DAMAGE = {
     "sessions removed": (lambda c: os.unlink(os.path.join(c.vault, ".signetfs/sessions")), [("sessions", "damaged", "")]),
     "state removed": (lambda c: shutil.rmtree(os.path.join(c.vault, ".signetfs")), [("sessions", "damaged", "")]),
     "bucket record flipped": (lambda c: c.flip("", 60, ".signetfs/bucket"), [("bucket-record", "damaged", "")]),
+    "bucket record of an impossible name": (lambda c: write(os.path.join(c.vault, ".signetfs/bucket." + "0" * 100), b"?"),
+                                            [("bucket-record", "damaged", "")]),
     "bucket record cut": (lambda c: c.cut("", 60, ".signetfs/bucket"), [("bucket-record", "damaged", "")]),
 }
 
