@@ -330,8 +330,10 @@ static enum err list_dir(struct vault_dir *d, char ***ret_names, size_t *ret_n)
 
 	TRY(vault_list_open(d, &l));
 	while ((e = vault_list_next(l, &entry)) == ERR_OK) {
-		names = realloc(names, (n + 1) * sizeof(*names));
-		assert(names);
+		char **more = realloc(names, (n + 1) * sizeof(*names));
+
+		assert(more);
+		names = more;
 		names[n] = strdup(entry.name);
 		n++;
 	}
