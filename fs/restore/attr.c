@@ -159,8 +159,9 @@ static void copy_xattrs(struct attr_target *t)
 	if (S_ISDIR(t->st->st_mode))
 		drop_inherited(t, list, len, ACL_DEFAULT);
 	copy_list(t, list, len);
-	if (rescue_check_xattrs(t->i->e->object, on_bad, t) != ERR_OK)
-		tell_attributes(t, err_text(ERR_SYSTEM));
+	e = rescue_check_xattrs(t->i->e->object, on_bad, t);
+	if (e != ERR_OK)
+		tell_attributes(t, err_text(e));
 }
 
 void attr_set(struct item *i, int fd, const struct stat *st)

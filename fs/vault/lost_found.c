@@ -83,7 +83,7 @@ static char *printable(const char *text)
 	char *out = malloc(4 * strlen(text) + 1), *p = out;
 
 	for (; out && *text; text++)
-		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
+		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f || *text == '\\')
 			p += sprintf(p, "\\%03o", (unsigned char)*text);
 		else
 			*p++ = *text;
@@ -165,21 +165,21 @@ static void drop_sidecar(const struct move *m)
 		l->renameat2(l, m->dirfd, m->sidecar, m->fd, m->to, RENAME_NOREPLACE);
 }
 
-static int is_there(const struct vault *v, int fd, const char *name)
+static int may_have_moved(const struct move *m)
 {
 	struct stat st;
 
-	return v->lower->fstatat(v->lower, fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+	return m->v->lower->fstatat(m->v->lower, m->fd, m->name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-/* The entry stays where it is: nothing is to be explained. Where the file system failed so that it did move, everything stays. */
+/* The entry stays where it is: nothing is to be explained. Where it moved before something failed, or nobody knows, everything stays. */
 static enum err undo(const struct move *m, enum err e)
 {
 	int errnum = err_errno();
 	char why[512];
 
 	snprintf(why, sizeof(why), "%s", err_text(e));
-	if (!is_there(m->v, m->fd, m->name) || is_there(m->v, m->dirfd, m->lower)) {
+	if (!may_have_moved(m)) {
 		if (m->copied)
 			m->v->lower->unlinkat(m->v->lower, m->fd, m->to, 0);
 		remove_note(m->v, m->fd, m->name);
