@@ -11,7 +11,7 @@ from conftest import SIGNETFS, is_mounted
 KMS_UNREACHABLE, ACCESS_DENIED, DAMAGED, MOUNT_POINT = 4, 5, 6, 7
 
 
-def wait_until(condition, seconds=20, what=""):
+def wait_until(condition, seconds=60, what=""):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain {what}"

@@ -8,7 +8,7 @@ import threading
 import time
 
 from conftest import needs_fuse
-from hostile import Watched, errno_of, lower_of, read, write
+from hostile import Watched, errno_of, lower_of, read, wait_until, write
 
 pytestmark = needs_fuse
 SEED = int(os.environ.get("SIGNETFS_SEED") or random.randrange(1 << 32))
@@ -97,6 +97,11 @@ def check(m, seed, said):
     return checked
 
 
+def gather(stream, lines):
+    for line in stream:
+        lines.append(line)
+
+
 def test_killed_while_writing(kms_box):
     print(f"SIGNETFS_SEED={SEED}")
     rng = random.Random(SEED)
@@ -110,9 +115,11 @@ def test_killed_while_writing(kms_box):
         seed = rng.randrange(1 << 30)
         writer = subprocess.Popen([sys.executable, "-c", WRITER, m.point, str(seed)], stdout=subprocess.PIPE, text=True)
         lines = []
-        reader = threading.Thread(target=lambda out=writer.stdout, to=lines: to.extend(out))
+        reader = threading.Thread(target=gather, args=(writer.stdout, lines))
         reader.start()
-        time.sleep(rng.uniform(0.02, 0.4))
+        # Something that can be checked; then, anywhere.
+        wait_until(lambda said=lines: any(w[0] == "done" and w[2] != "1" for w in map(str.split, said)))
+        time.sleep(rng.uniform(0, 0.4))
         m.process.kill()
         writer.wait(timeout=60)
         reader.join()

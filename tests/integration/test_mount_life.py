@@ -19,7 +19,7 @@ USAGE, DAMAGED, MOUNT_POINT = 2, 6, 7
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
