@@ -42,10 +42,9 @@ void file_target(const struct vault_file *f, struct target *t)
 	t->lower.full_len = 0;
 }
 
-/* O_NONBLOCK: whoever put a FIFO in the file's place must not make us wait. */
 static int open_lower(const struct target *t, int writable)
 {
-	int flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
+	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC;
 	char path[FD_PATH_SIZE];
 
 	if (*t->name)

@@ -38,7 +38,7 @@ static enum err fail_read(const char *doing, const char *name)
 
 enum err state_read(const struct lower *l, int dirfd, const char *name, void *buf, size_t size, size_t *ret_len)
 {
-	int fd = l->openat(l, dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+	int fd = l->openat(l, dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 	enum err e = ERR_OK;
 	ssize_t n;
 
