@@ -195,6 +195,25 @@ static enum err set_nothing(fuse_req_t req, struct node *n, int valid, struct st
 	return set_rest(a, n, &nothing, ret);
 }
 
+/*
+ * What chown takes away. The kernel says so itself, but for set-group-ID without the right to execute: whoever is not in the file's
+ * group loses that, too.
+ */
+static enum err drop_privileges(fuse_req_t req, struct node *n, struct vault_attr *attr)
+{
+	struct stat st;
+
+	if (!(attr->set & (VAULT_SET_UID | VAULT_SET_GID)) || fuse_req_ctx(req)->uid == 0 || S_ISDIR(n->type))
+		return ERR_OK;
+	TRY(stat_node(adapter_of(req), n, &st));
+	mode_t kill = privilege_bits(req, &st);
+	if (!kill)
+		return ERR_OK;
+	attr->mode = (attr->set & VAULT_SET_MODE ? attr->mode : st.st_mode & 07777) & ~kill;
+	attr->set |= VAULT_SET_MODE;
+	return ERR_OK;
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, struct fuse_file_info *fi)
 {
 	struct adapter *a = adapter_of(req);
@@ -206,6 +225,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int valid, stru
 	(void)fi;
 	if (valid & FUSE_SET_ATTR_SIZE)
 		e = set_size(req, n, (uint64_t)st->st_size, &after);
+	if (e == ERR_OK)
+		e = drop_privileges(req, n, &attr);
 	if (e == ERR_OK && attr.set)
 		e = set_rest(a, n, &attr, &after);
 	else if (e == ERR_OK && !(valid & FUSE_SET_ATTR_SIZE))

@@ -309,6 +309,7 @@ CHOWN = [
     (ALICE, 0o6755, ALICE, (-1, -1), 0, 0o755),
     (ALICE, 0o6755, ALICE, (-1, TEAM), 0, 0o755),
     (ALICE, 0o2644, ALICE, (-1, TEAM), 0, 0o2644),
+    (ALICE, 0o6644, ALICE, (-1, TEAM), 0, 0o2644),
     (ALICE, 0o6755, 0, (BOB, TEAM), 0, 0o755),
     (ALICE, 0o6755, 0, (-1, -1), 0, 0o755),
     (ALICE, 0o2644, 0, (BOB, TEAM), 0, 0o2644),
@@ -325,6 +326,15 @@ def test_chown(here, owner, mode, who, to, expected, after):
     st = os.stat("x")
     wanted = (owner, owner) if expected else (to[0] if to[0] >= 0 else owner, to[1] if to[1] >= 0 else owner)
     assert (st.st_uid, st.st_gid) == wanted
+
+
+@pytest.mark.parametrize("mode,after", [(0o2000, 0), (0o2644, 0o644), (0o6644, 0o644), (0o6755, 0o755)])
+def test_chown_of_a_file_whose_group_the_owner_is_not_in(here, mode, after):
+    make("x", mode, ALICE, CAROL)
+    with acting(ALICE):
+        os.chown("x", ALICE, CAROL)
+    assert mode_of("x") == after
+    assert (os.stat("x").st_uid, os.stat("x").st_gid) == (ALICE, CAROL)
 
 
 def test_chown_of_nothing_by_a_stranger(here):
