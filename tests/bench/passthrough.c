@@ -30,8 +30,7 @@ static unsigned number_from(const char *name)
 
 static void print_count(void *context, const char *name, uint64_t count, const struct latency_summary *latency)
 {
-	(void)latency;
-	fprintf(context, "%-12s %llu\n", name, (unsigned long long)count);
+	fprintf(context, "%-12s %10llu %8.1f us median\n", name, (unsigned long long)count, (double)latency->p50 / 1e3);
 }
 
 static int serve(const struct mount_config *config, struct vault *vault, int signals)
