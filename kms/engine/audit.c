@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
-#include <stdlib.h>
-#include <string.h>
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/engine/audit.h"
 #include "kms/engine/audit_chain.h"
+#include "kms/engine/audit_queue.h"
 #include "kms/engine/audit_record.h"
 #include "kms/engine/internal.h"
 
@@ -138,161 +134,28 @@ enum err audit_refusals_event(
 	return store_txn_commit(&txn);
 }
 
-/* ---- Group commit ---- */
+/* ---- Through the queue ---- */
 
-enum { BATCH_MAX = 256 };
-
-struct waiting {
-	struct store_audit *row;
-	uint64_t generation;
-	struct waiting *next;
-	sem_t woken; /* of its own: a thread that is woken contends with no other */
-	int done;    /* otherwise it was woken to lead */
-	enum err result;
-};
-
-/* Invariant: `leading` exactly while one thread writes a batch or was woken to; every thread in `head` waits until its entry is done. */
-struct audit_queue {
-	pthread_mutex_t lock;
-	struct waiting *head, **tail;
-	size_t length;
-	int leading;
-};
-
-struct audit_queue *audit_queue_new(void)
+enum err audit_prepare(const struct call *call, enum err error, const char *message, struct audit_entry *ret)
 {
-	struct audit_queue *queue = calloc(1, sizeof(*queue));
-
-	if (queue == NULL)
-		return NULL;
-	pthread_mutex_init(&queue->lock, NULL);
-	queue->tail = &queue->head;
-	return queue;
+	*ret = (struct audit_entry){.generation = call->generation};
+	return call_row(call, error, message, &ret->row, &ret->text);
 }
 
-void audit_queue_free(struct audit_queue *queue)
+enum err audit_outcome(struct audit_entry *entry)
 {
-	if (queue == NULL)
-		return;
-	pthread_mutex_destroy(&queue->lock);
-	free(queue);
-}
-
-/* Under the keystore's write lock nothing can change between the look at the generation and the commit. */
-static enum err write_batch(struct engine *engine, struct waiting *batch)
-{
-	struct store_txn txn AUTO_ROLLBACK = {NULL};
-	struct audit_chain chain;
-	uint64_t generation;
-
-	TRY(store_txn_begin(engine->store, &txn));
-	TRY(store_generation_read(engine->store, &generation));
-	TRY(audit_chain_open(engine, &chain));
-	for (; batch != NULL; batch = batch->next) {
-		batch->result = batch->generation == generation || batch->generation == AUDIT_ANY_GENERATION
-					? ERR_OK
-					: ERR_STALE;
-		if (batch->result == ERR_OK)
-			TRY(audit_chain_append(&chain, batch->row));
-	}
-	TRY(audit_chain_close(&chain));
-	return store_txn_commit(&txn);
-}
-
-/*
- * A commit costs more than a call: let the threads that are ready to run come here first, as long as some do. Alone, this is one
- * system call. Called and left with the lock held.
- */
-static void gather(struct audit_queue *queue)
-{
-	size_t before;
-
-	do {
-		before = queue->length;
-		pthread_mutex_unlock(&queue->lock);
-		sched_yield();
-		pthread_mutex_lock(&queue->lock);
-	} while (queue->length > before && queue->length < BATCH_MAX);
-}
-
-static struct waiting *take_batch(struct audit_queue *queue)
-{
-	struct waiting *batch;
-
-	pthread_mutex_lock(&queue->lock);
-	gather(queue);
-	batch = queue->head;
-	queue->head = NULL;
-	queue->tail = &queue->head;
-	queue->length = 0;
-	pthread_mutex_unlock(&queue->lock);
-	return batch;
-}
-
-/* Who came meanwhile writes the next batch. */
-static void hand_over(struct audit_queue *queue)
-{
-	pthread_mutex_lock(&queue->lock);
-	queue->leading = queue->head != NULL;
-	if (queue->leading)
-		sem_post(&queue->head->woken);
-	pthread_mutex_unlock(&queue->lock);
-}
-
-static void lead(struct audit_queue *queue, struct engine *engine, const struct waiting *self)
-{
-	struct waiting *batch = take_batch(queue), *next;
-	enum err e = write_batch(engine, batch);
-
-	for (; batch != NULL; batch = next) {
-		next = batch->next; /* its owner may return once it is woken */
-		if (e != ERR_OK)
-			batch->result = e;
-		batch->done = 1;
-		if (batch != self)
-			sem_post(&batch->woken);
-	}
-	hand_over(queue);
-}
-
-static void wait_woken(sem_t *woken)
-{
-	while (sem_wait(woken) != 0)
-		; /* a signal */
-}
-
-static enum err enqueue_and_wait(struct engine *engine, struct store_audit *row, uint64_t generation)
-{
-	struct waiting w = {.row = row, .generation = generation};
-	struct audit_queue *queue = engine->audit;
-	int leads;
-
-	sem_init(&w.woken, 0, 0);
-	pthread_mutex_lock(&queue->lock);
-	/* Both addresses leave the queue before this function returns: it waits until the entry is done. */
-	/* cppcheck-suppress autoVariables */
-	*queue->tail = &w;
-	/* cppcheck-suppress autoVariables */
-	queue->tail = &w.next;
-	queue->length++;
-	leads = !queue->leading;
-	queue->leading = 1;
-	pthread_mutex_unlock(&queue->lock);
-	if (!leads)
-		wait_woken(&w.woken);
-	if (!w.done)
-		lead(queue, engine, &w);
-	sem_destroy(&w.woken);
-	return w.result == ERR_OK || w.result == ERR_STALE
-		       ? w.result
-		       : err_fail(w.result, "the audit record could not be written, so the request was refused");
+	secret_heap_free(entry->text);
+	entry->text = NULL;
+	return entry->result == ERR_OK || entry->result == ERR_STALE
+		       ? entry->result
+		       : err_fail(entry->result, "the audit record could not be written, so the request was refused");
 }
 
 enum err audit_append(struct call *call, enum err error, const char *message)
 {
-	char *text __attribute__((cleanup(text_auto))) = NULL;
-	struct store_audit row;
+	struct audit_entry entry;
 
-	TRY(call_row(call, error, message, &row, &text));
-	return enqueue_and_wait(call->engine, &row, call->generation);
+	TRY(audit_prepare(call, error, message, &entry));
+	audit_queue_wait(call->engine, &entry);
+	return audit_outcome(&entry);
 }

@@ -18,9 +18,7 @@ struct engine_caller;
 /** The generation of a call that rests on nothing that could have changed, or that held the keystore's lock. */
 #define AUDIT_ANY_GENERATION UINT64_MAX
 
-struct audit_queue;
-struct audit_queue *audit_queue_new(void);
-void audit_queue_free(struct audit_queue *queue);
+struct audit_entry;
 
 /** Write the call's record inside the transaction that the thread is in. */
 enum err audit_write(struct call *call, enum err error, const char *message);
@@ -31,6 +29,10 @@ enum err audit_write(struct call *call, enum err error, const char *message);
  * nothing was written.
  */
 enum err audit_append(struct call *call, enum err error, const char *message);
+
+/** The same in two halves: what is to be put into the queue (audit_queue.h), and what became of it. @call outlives the entry. */
+enum err audit_prepare(const struct call *call, enum err error, const char *message, struct audit_entry *ret);
+enum err audit_outcome(struct audit_entry *entry);
 
 /** Record what the service did of itself ("RotateKey", "DeleteKey", "CreateKey"), inside a transaction. */
 enum err audit_service_event(struct engine *engine, uint64_t now, const char *event, const struct store_key *key);

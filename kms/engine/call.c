@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "kms/base/encode.h"
 #include "kms/base/json.h"
 #include "kms/base/random.h"
 #include "kms/engine/access_keys.h"
 #include "kms/engine/audit.h"
+#include "kms/engine/audit_queue.h"
 #include "kms/engine/authorize.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/prepare.h"
@@ -209,27 +211,39 @@ static void fail(struct call *call, enum err e, struct engine_reply *reply)
 	call->body = NULL;
 }
 
-/* ERR_STALE: nothing of this attempt counts. */
-static enum err finish(struct call *call, enum err e, int audited, struct engine_reply *reply)
+/* @a: what became of the record. No answer of cryptography without one; a refusal stays one, and that it went unrecorded is reported. */
+static void settle(struct call *call, enum err a, struct engine_reply *reply)
 {
-	if (e != ERR_OK)
-		fail(call, e, reply);
-	if (e != ERR_OK && !call->begun && !refusals_admit(call->engine, call->caller->account, reply->error))
-		return ERR_OK;
-	if (!audited) {
-		enum err a = audit_append(call, reply->error, reply->message);
-
-		if (a == ERR_STALE)
-			return a;
-		/* No cryptographic answer without a record. A refusal stays one; that it went unrecorded is reported. */
-		if (a != ERR_OK && reply->error == ERR_OK)
-			fail(call, a, reply);
-		else if (a != ERR_OK)
-			report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, err_text(a));
-	}
+	if (a != ERR_OK && reply->error == ERR_OK)
+		fail(call, a, reply);
+	else if (a != ERR_OK)
+		report(call->engine->reporter, REPORT_ERROR, "KMS %s: %s", call->operation, err_text(a));
 	if (reply->error == ERR_OK)
 		usage_note(call);
 	reply->body = STEAL(call->body);
+}
+
+/* Refused before it was an operation, and there are too many such: it is counted instead of recorded. */
+static int is_only_counted(const struct call *call, const struct engine_reply *reply)
+{
+	return reply->error != ERR_OK && !call->begun &&
+	       !refusals_admit(call->engine, call->caller->account, reply->error);
+}
+
+/* ERR_STALE: nothing of this attempt counts. */
+static enum err finish(struct call *call, enum err e, int audited, struct engine_reply *reply)
+{
+	enum err a = ERR_OK;
+
+	if (e != ERR_OK)
+		fail(call, e, reply);
+	if (is_only_counted(call, reply))
+		return ERR_OK;
+	if (!audited)
+		a = audit_append(call, reply->error, reply->message);
+	if (a == ERR_STALE)
+		return a;
+	settle(call, a, reply);
 	return ERR_OK;
 }
 
@@ -259,6 +273,14 @@ static struct call call_of(struct engine *engine, const struct engine_caller *ca
 		.generation = store_generation(engine->store)};
 }
 
+static void begin(struct call *call, const json_t *request, struct engine_reply *reply)
+{
+	random_uuid_text(reply->request_id);
+	random_uuid_text(call->event_id);
+	call->request_id = reply->request_id;
+	call->request = request;
+}
+
 static enum err attempt_call(struct engine *engine, const struct engine_caller *who, const char *operation,
 	const json_t *request, int attempt, struct pkey_bytes *prepared, struct engine_reply *reply)
 {
@@ -266,10 +288,7 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 	int audited = 0;
 	enum err e = attempt > 0 ? access_key_stands(engine, who) : ERR_OK;
 
-	random_uuid_text(reply->request_id);
-	random_uuid_text(call.event_id);
-	call.request_id = reply->request_id;
-	call.request = request;
+	begin(&call, request, reply);
 	call.prepared = *prepared;
 	if (attempt >= ATTEMPTS_WITHOUT_LOCK)
 		call.generation = AUDIT_ANY_GENERATION;
@@ -282,19 +301,120 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 	return e;
 }
 
+/* Again and again until it rests on a keystore that is as it was. */
+static void call_from(struct engine *engine, const struct engine_caller *who, const char *operation,
+	const json_t *request, int attempt, struct engine_reply *ret_reply)
+{
+	struct pkey_bytes prepared AUTO_PKEY_BYTES = {NULL, 0};
+	enum err e = ERR_STALE;
+
+	for (; e == ERR_STALE; attempt++) {
+		struct engine_reply reply = {.error = ERR_OK};
+
+		e = attempt_call(engine, who, operation, request, attempt, &prepared, &reply);
+		*ret_reply = reply;
+	}
+}
+
 void engine_call(struct engine *engine, const struct engine_caller *caller, const char *operation,
 	const json_t *request, struct engine_reply *ret_reply)
 {
 	const struct engine_caller who = fit_for_record(caller);
-	struct pkey_bytes prepared AUTO_PKEY_BYTES = {NULL, 0};
-	enum err e = ERR_STALE;
 
-	for (int attempt = 0; e == ERR_STALE; attempt++) {
-		struct engine_reply reply = {.error = ERR_OK};
+	call_from(engine, &who, operation, request, 0, ret_reply);
+}
 
-		e = attempt_call(engine, &who, operation, request, attempt, &prepared, &reply);
-		*ret_reply = reply;
+/* ---- In two halves ---- */
+
+struct engine_pending {
+	struct engine_caller who;
+	struct call call;
+	struct engine_reply reply;
+	struct audit_entry record;
+	json_t *request;
+};
+
+static void pending_free(struct engine_pending *p)
+{
+	struct pkey_bytes prepared AUTO_PKEY_BYTES = p->call.prepared;
+
+	json_decref(p->call.body);
+	json_decref(p->call.additional);
+	json_decref(p->request);
+	secret_wipe(p, sizeof(*p));
+	free(p);
+}
+
+/* A change writes its record itself, in its own transaction. */
+static int can_wait(const char *operation)
+{
+	const struct operation *op = operations_find(operation);
+
+	return op != NULL && !(op->flags & OP_CHANGES);
+}
+
+struct engine_pending *engine_call_begin(struct engine *engine, const struct engine_caller *caller,
+	const char *operation, json_t *request, struct engine_reply *ret_reply)
+{
+	struct engine_pending *p = can_wait(operation) ? calloc(1, sizeof(*p)) : NULL;
+	int audited;
+	enum err e;
+
+	if (p == NULL) {
+		engine_call(engine, caller, operation, request, ret_reply);
+		return NULL;
 	}
+	p->who = fit_for_record(caller);
+	p->request = json_incref(request);
+	p->call = call_of(engine, &p->who, operations_find(operation)->name);
+	begin(&p->call, p->request, &p->reply);
+	e = run(&p->call, 0, &audited);
+	if (e != ERR_OK)
+		fail(&p->call, e, &p->reply);
+	e = ERR_OK;
+	if (!is_only_counted(&p->call, &p->reply)) {
+		e = audit_prepare(&p->call, p->reply.error, p->reply.message, &p->record);
+		if (e == ERR_OK)
+			return p;
+	}
+	settle(&p->call, e, &p->reply);
+	*ret_reply = p->reply;
+	pending_free(p);
+	return NULL;
+}
+
+int engine_call_commit(struct engine_pending *p, void (*written)(void *context), void *context)
+{
+	p->record.written = written;
+	p->record.context = context;
+	if (audit_queue_put(p->call.engine, &p->record))
+		return 1;
+	p->record.written = NULL;
+	audit_queue_wait(p->call.engine, &p->record);
+	return 0;
+}
+
+void engine_call_end(struct engine_pending *p, struct engine_reply *ret_reply)
+{
+	enum err a = audit_outcome(&p->record);
+
+	if (a != ERR_STALE) {
+		settle(&p->call, a, &p->reply);
+		*ret_reply = p->reply;
+	} else {
+		call_from(p->call.engine, &p->who, p->call.operation, p->request, 1, ret_reply);
+	}
+	pending_free(p);
+}
+
+enum err engine_committer_start(struct engine *engine)
+{
+	return audit_committer_start(engine);
+}
+
+void engine_committer_stop(struct engine *engine)
+{
+	audit_committer_stop(engine);
 }
 
 void engine_audit_refusal(struct engine *engine, const struct engine_caller *caller, const char *operation,

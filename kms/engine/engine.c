@@ -8,6 +8,7 @@
 #include "kms/base/xaes.h"
 #include "kms/engine/audit.h"
 #include "kms/engine/audit_chain.h"
+#include "kms/engine/audit_queue.h"
 #include "kms/engine/deletion.h"
 #include "kms/engine/import.h"
 #include "kms/engine/internal.h"

@@ -177,7 +177,7 @@ static void log_line(void *context, const char *format, va_list arguments)
 
 static struct MHD_Daemon *start_daemon(struct wire_server *s, int fd, const struct wire_tls *tls)
 {
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
 	struct MHD_OptionItem more[8] = {{MHD_OPTION_END, 0, NULL}};
 	size_t n = 0;
 
@@ -287,7 +287,7 @@ enum err wire_server_replace_tls(struct wire_server *s, const struct wire_tls *t
 
 static void set_defaults(struct wire_server_config *c)
 {
-	c->threads = c->threads ? c->threads : 8;
+	c->threads = c->threads ? c->threads : 4;
 	c->max_connections = c->max_connections ? c->max_connections : 4096;
 	c->idle_seconds = c->idle_seconds ? c->idle_seconds : 60;
 	c->stall_seconds = c->stall_seconds ? c->stall_seconds : 120;
@@ -313,6 +313,17 @@ static enum err start_maintenance(struct wire_server *s)
 	return err_system("cannot start the server's maintenance thread");
 }
 
+static enum err start_threads(struct wire_server *s)
+{
+	enum err e;
+
+	TRY(engine_committer_start(s->config.engine));
+	e = start_maintenance(s);
+	if (e != ERR_OK)
+		engine_committer_stop(s->config.engine);
+	return e;
+}
+
 enum err wire_server_new(const struct wire_server_config *config, struct wire_server **ret)
 {
 	struct wire_server *s = calloc(1, sizeof(*s));
@@ -326,7 +337,7 @@ enum err wire_server_new(const struct wire_server_config *config, struct wire_se
 	s->started = s->clock->wall(s->clock);
 	s->metrics = metrics_new();
 	s->keys = sigv4_keys_new();
-	e = s->metrics && s->keys ? start_maintenance(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
+	e = s->metrics && s->keys ? start_threads(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
 	if (e != ERR_OK) {
 		sigv4_keys_free(s->keys);
 		metrics_free(s->metrics);
@@ -360,6 +371,8 @@ void wire_server_stop(struct wire_server *s)
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->maintenance, NULL);
+	/* No connection may be suspended when its daemon stops; from here on each request waits for its own record. */
+	engine_committer_stop(s->config.engine);
 	stop_retired(s);
 	for (size_t i = 0; i < s->listening_count; i++) {
 		MHD_stop_daemon(s->listening[i].daemon);

@@ -24,6 +24,10 @@ enum { DISCARD_MAX = 1024 * 1024, OPERATION_SIZE = 65 };
 struct request {
 	struct text body; /* fails with ERR_LIMIT beyond WIRE_BODY_MAX */
 	size_t received;
+	/* While its record is being written the connection is suspended: */
+	struct engine_pending *pending;
+	uint64_t start;
+	char operation[OPERATION_SIZE];
 };
 
 /* The same with its headers, while it is being answered. */
@@ -31,7 +35,7 @@ struct exchange {
 	struct wire_server *server;
 	struct MHD_Connection *connection;
 	const struct peer *peer;
-	const struct request *request;
+	struct request *request;
 	struct sigv4_header headers[SIGV4_MAX_HEADERS];
 	size_t header_count;
 	int too_many_headers;
@@ -299,21 +303,50 @@ static enum err identify_signed(struct exchange *x)
 
 /* ---- One request ---- */
 
-static enum MHD_Result call_engine(struct exchange *x, const json_t *arguments)
+static enum MHD_Result respond_reply(const struct exchange *x, uint64_t start, struct engine_reply *reply)
 {
-	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
-	uint64_t start = clock_system()->monotonic(clock_system());
 	enum MHD_Result result;
 
-	engine_call(x->server->config.engine, &x->caller, x->operation, arguments, &reply);
-	metrics_count(x->server->metrics, reply.error == ERR_KMS_UNKNOWN_OPERATION ? "" : x->operation, reply.error,
+	metrics_count(x->server->metrics, reply->error == ERR_KMS_UNKNOWN_OPERATION ? "" : x->operation, reply->error,
 		clock_system()->monotonic(clock_system()) - start);
-	if (reply.error == ERR_OK)
-		result = respond_json(x, MHD_HTTP_OK, reply.request_id, reply.body);
+	if (reply->error == ERR_OK)
+		result = respond_json(x, MHD_HTTP_OK, reply->request_id, reply->body);
 	else
-		result = respond_error(x, reply.error, reply.message, reply.request_id);
-	json_decref(reply.body);
+		result = respond_error(x, reply->error, reply->message, reply->request_id);
+	json_decref(reply->body);
 	return result;
+}
+
+static void resume(void *connection)
+{
+	MHD_resume_connection(connection);
+}
+
+/* This thread goes on with other connections until the record is written; then the request comes to answer_pending(). */
+static enum MHD_Result call_engine(struct exchange *x, json_t *arguments)
+{
+	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
+	struct request *r = x->request;
+
+	r->start = clock_system()->monotonic(clock_system());
+	r->pending = engine_call_begin(x->server->config.engine, &x->caller, x->operation, arguments, &reply);
+	if (!r->pending)
+		return respond_reply(x, r->start, &reply);
+	memcpy(r->operation, x->operation, sizeof(r->operation));
+	MHD_suspend_connection(x->connection); /* before it may be resumed */
+	if (!engine_call_commit(r->pending, resume, x->connection))
+		resume(x->connection);
+	return MHD_YES;
+}
+
+static enum MHD_Result answer_pending(struct wire_server *s, struct MHD_Connection *connection, struct request *r)
+{
+	struct exchange x = {.server = s, .connection = connection};
+	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
+
+	memcpy(x.operation, r->operation, sizeof(x.operation));
+	engine_call_end(STEAL(r->pending), &reply);
+	return respond_reply(&x, r->start, &reply);
 }
 
 /* STS is asked with a form that names the action itself, and without X-Amz-Target. */
@@ -383,7 +416,7 @@ static int has_query(struct MHD_Connection *connection)
 }
 
 static enum MHD_Result answer(struct wire_server *s, struct MHD_Connection *connection, const char *url,
-	const char *method, const struct request *r)
+	const char *method, struct request *r)
 {
 	struct exchange x = {.server = s, .connection = connection, .peer = peer_of(connection), .request = r};
 
@@ -436,7 +469,8 @@ enum MHD_Result server_request(void *context, struct MHD_Connection *connection,
 	if (!r)
 		return begin(context, connection, request);
 	if (!*upload_len)
-		return answer(context, connection, url, method, r);
+		return r->pending ? answer_pending(context, connection, r)
+				  : answer(context, connection, url, method, r);
 	r->received += *upload_len;
 	if (r->received > DISCARD_MAX)
 		return MHD_NO;
@@ -456,6 +490,7 @@ void server_request_completed(
 	if (!r)
 		return;
 	*request = NULL;
+	assert(!r->pending);
 	text_free(&r->body);
 	free(r);
 	atomic_fetch_sub(&s->active, 1);
