@@ -11,8 +11,9 @@
 enum { BATCH_MAX = 256 };
 
 /*
- * Invariants, under @lock: 1. `leading` exactly while one thread writes a batch, or was woken to, or the committer is there.
- * 2. Every entry between `head` and `tail` waits, and is written by who leads.
+ * Invariants, under @lock: 1. @leading exactly while one thread writes a batch, or was woken to, or the committer has begun.
+ * 2. Every entry between @head and @tail waits, and is written by who leads. 3. While there is no committer, nobody's entry has
+ * @written; with one, somebody leads or the committer is on its way to.
  */
 struct audit_queue {
 	pthread_mutex_t lock;
@@ -22,7 +23,7 @@ struct audit_queue {
 	/* The thread that does nothing else. */
 	pthread_cond_t work;
 	pthread_t committer;
-	size_t users;
+	size_t users; /* of the committer; 0: there is none */
 	int stopping;
 };
 
@@ -118,13 +119,14 @@ static void write_and_tell(struct engine *engine, const struct audit_entry *self
 	}
 }
 
-/* Who came meanwhile writes the next batch. */
+/* Who came meanwhile writes the next batch; or the committer does, which has just been started and waits for its turn. */
 static void hand_over(struct audit_queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
-	queue->leading = queue->head != NULL;
+	queue->leading = queue->head != NULL && queue->users == 0;
 	if (queue->leading)
 		sem_post(&queue->head->woken);
+	pthread_cond_signal(&queue->work);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -182,21 +184,30 @@ int audit_queue_put(struct engine *engine, struct audit_entry *entry)
 
 /* ---- The committer ---- */
 
+/* Called and left with the lock held. */
+static void commit_until_stopped(struct engine *engine, struct audit_queue *queue)
+{
+	while (queue->head != NULL || !queue->stopping) {
+		if (queue->head == NULL) {
+			pthread_cond_wait(&queue->work, &queue->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&queue->lock);
+		write_and_tell(engine, NULL);
+		pthread_mutex_lock(&queue->lock);
+	}
+}
+
 static void *commit(void *context)
 {
 	struct engine *engine = context;
 	struct audit_queue *queue = engine->audit;
 
 	pthread_mutex_lock(&queue->lock);
-	for (;;) {
-		while (queue->head == NULL && !queue->stopping)
-			pthread_cond_wait(&queue->work, &queue->lock);
-		if (queue->head == NULL)
-			break;
-		pthread_mutex_unlock(&queue->lock);
-		write_and_tell(engine, NULL);
-		pthread_mutex_lock(&queue->lock);
-	}
+	while (queue->leading)
+		pthread_cond_wait(&queue->work, &queue->lock);
+	queue->leading = 1;
+	commit_until_stopped(engine, queue);
 	/* From now on who comes leads. */
 	queue->leading = 0;
 	queue->users = 0;
@@ -211,15 +222,10 @@ enum err audit_committer_start(struct engine *engine)
 	int failed = 0;
 
 	pthread_mutex_lock(&queue->lock);
-	if (queue->users == 0 &&
-		queue->leading) /* in the middle of a call: that one goes on as it is, without a committer */
-		failed = EBUSY;
-	else if (queue->users == 0)
+	if (queue->users == 0)
 		failed = pthread_create(&queue->committer, NULL, commit, engine);
-	if (!failed) {
+	if (!failed)
 		queue->users++;
-		queue->leading = 1;
-	}
 	pthread_mutex_unlock(&queue->lock);
 	errno = failed;
 	return failed ? err_system("cannot start the thread that writes audit records") : ERR_OK;

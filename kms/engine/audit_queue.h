@@ -15,8 +15,8 @@ struct audit_entry {
 	struct store_audit row;
 	char *text;          /* of the row; secret_heap_free() */
 	uint64_t generation; /* the keystore's, when what the record says was looked up */
-	void (*written)(
-		void *context); /* called by the committer when @result is there; NULL: somebody waits on @woken */
+	/* Called by who wrote it, when @result is there. NULL: somebody waits on @woken. */
+	void (*written)(void *context);
 	void *context;
 	enum err result; /* ERR_STALE: the keystore is of another generation now, and nothing was written */
 
@@ -34,9 +34,9 @@ void audit_queue_wait(struct engine *engine, struct audit_entry *entry);
 /** Give @entry to the committer, who calls @entry->written. 0: there is none, and nothing was done. */
 int audit_queue_put(struct engine *engine, struct audit_entry *entry);
 
-/** Have a committer; counted. ERR_SYSTEM: no thread, or a call is under way. */
+/** Have a committer; counted. ERR_SYSTEM: no thread. Start and stop: not at the same time. */
 enum err audit_committer_start(struct engine *engine);
-/** The last one ends it, when all that it was given is written. */
+/** The last one ends it, when all that it was given is written and told. */
 void audit_committer_stop(struct engine *engine);
 
 #endif

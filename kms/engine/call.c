@@ -303,15 +303,14 @@ static enum err attempt_call(struct engine *engine, const struct engine_caller *
 
 /* Again and again until it rests on a keystore that is as it was. */
 static void call_from(struct engine *engine, const struct engine_caller *who, const char *operation,
-	const json_t *request, int attempt, struct engine_reply *ret_reply)
+	const json_t *request, int attempt, struct pkey_bytes *prepared, struct engine_reply *ret_reply)
 {
-	struct pkey_bytes prepared AUTO_PKEY_BYTES = {NULL, 0};
 	enum err e = ERR_STALE;
 
 	for (; e == ERR_STALE; attempt++) {
 		struct engine_reply reply = {.error = ERR_OK};
 
-		e = attempt_call(engine, who, operation, request, attempt, &prepared, &reply);
+		e = attempt_call(engine, who, operation, request, attempt, prepared, &reply);
 		*ret_reply = reply;
 	}
 }
@@ -320,8 +319,9 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 	const json_t *request, struct engine_reply *ret_reply)
 {
 	const struct engine_caller who = fit_for_record(caller);
+	struct pkey_bytes prepared AUTO_PKEY_BYTES = {NULL, 0};
 
-	call_from(engine, &who, operation, request, 0, ret_reply);
+	call_from(engine, &who, operation, request, 0, &prepared, ret_reply);
 }
 
 /* ---- In two halves ---- */
@@ -346,19 +346,35 @@ static void pending_free(struct engine_pending *p)
 }
 
 /* A change writes its record itself, in its own transaction. */
-static int can_wait(const char *operation)
+static int can_wait(const struct operation *op)
 {
-	const struct operation *op = operations_find(operation);
-
 	return op != NULL && !(op->flags & OP_CHANGES);
+}
+
+/* 1: its record is to be written. 0: that was all, without one. */
+static int run_pending(struct engine_pending *p)
+{
+	int audited;
+	enum err e;
+
+	begin(&p->call, p->request, &p->reply);
+	e = run(&p->call, 0, &audited);
+	if (e != ERR_OK)
+		fail(&p->call, e, &p->reply);
+	if (is_only_counted(&p->call, &p->reply))
+		return 0;
+	e = audit_prepare(&p->call, p->reply.error, p->reply.message, &p->record);
+	if (e == ERR_OK)
+		return 1;
+	settle(&p->call, e, &p->reply);
+	return 0;
 }
 
 struct engine_pending *engine_call_begin(struct engine *engine, const struct engine_caller *caller,
 	const char *operation, json_t *request, struct engine_reply *ret_reply)
 {
-	struct engine_pending *p = can_wait(operation) ? calloc(1, sizeof(*p)) : NULL;
-	int audited;
-	enum err e;
+	const struct operation *op = operations_find(operation);
+	struct engine_pending *p = can_wait(op) ? calloc(1, sizeof(*p)) : NULL;
 
 	if (p == NULL) {
 		engine_call(engine, caller, operation, request, ret_reply);
@@ -366,18 +382,9 @@ struct engine_pending *engine_call_begin(struct engine *engine, const struct eng
 	}
 	p->who = fit_for_record(caller);
 	p->request = json_incref(request);
-	p->call = call_of(engine, &p->who, operations_find(operation)->name);
-	begin(&p->call, p->request, &p->reply);
-	e = run(&p->call, 0, &audited);
-	if (e != ERR_OK)
-		fail(&p->call, e, &p->reply);
-	e = ERR_OK;
-	if (!is_only_counted(&p->call, &p->reply)) {
-		e = audit_prepare(&p->call, p->reply.error, p->reply.message, &p->record);
-		if (e == ERR_OK)
-			return p;
-	}
-	settle(&p->call, e, &p->reply);
+	p->call = call_of(engine, &p->who, op->name);
+	if (run_pending(p))
+		return p;
 	*ret_reply = p->reply;
 	pending_free(p);
 	return NULL;
@@ -402,7 +409,7 @@ void engine_call_end(struct engine_pending *p, struct engine_reply *ret_reply)
 		settle(&p->call, a, &p->reply);
 		*ret_reply = p->reply;
 	} else {
-		call_from(p->call.engine, &p->who, p->call.operation, p->request, 1, ret_reply);
+		call_from(p->call.engine, &p->who, p->call.operation, p->request, 1, &p->call.prepared, ret_reply);
 	}
 	pending_free(p);
 }

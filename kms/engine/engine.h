@@ -86,16 +86,20 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 	const json_t *request, struct engine_reply *ret_reply);
 
 /**
- * The same in halves, for a server whose threads have better to do than to wait for the record. Begin: everything but the record;
- * NULL: that was all, and the reply is there. Commit: 1, and @written is called on another thread when the record is durable, maybe
- * before this returns; 0: it is durable now, and nothing is called. End, behind either: the reply.
+ * The same in parts, for a server whose threads have better to do than to wait for the record. Begin: everything but the record;
+ * NULL: that was all, and the reply is there. Commit: 1, and @written is called on another thread when the record was written or could
+ * not be, maybe before this returns; 0: that is so already, and nothing is called. End, always and last: the reply, which holds nothing
+ * that is not on the trail. @request is held until then and is nobody else's to change.
  */
 struct engine_pending;
 struct engine_pending *engine_call_begin(struct engine *engine, const struct engine_caller *caller,
 	const char *operation, json_t *request, struct engine_reply *ret_reply);
 int engine_call_commit(struct engine_pending *pending, void (*written)(void *context), void *context);
 void engine_call_end(struct engine_pending *pending, struct engine_reply *ret_reply);
-/** A thread that writes the records, until it is stopped as often as it was started. Without one commits are not put off. */
+/**
+ * A thread that writes the records, until it is stopped as often as it was started. Behind the last stop nothing is put off any more, and
+ * every @written has been called. Not both at the same time. ERR_SYSTEM: no thread.
+ */
 enum err engine_committer_start(struct engine *engine);
 void engine_committer_stop(struct engine *engine);
 

@@ -255,31 +255,65 @@ static void stop_retired(struct wire_server *s)
 	s->retired_count = 0;
 }
 
-/*
- * A running daemon keeps its certificate: a new one takes over the socket, and the old one serves the connections that it has.
- * Those of the reload before this one are closed.
- */
-enum err wire_server_replace_tls(struct wire_server *s, const struct wire_tls *tls)
+/* Without it the service is slower, and no less right. */
+static void start_committer(struct wire_server *s)
 {
-	struct MHD_Daemon *fresh[SERVER_MAX_LISTENERS] = {NULL};
+	enum err e = engine_committer_start(s->config.engine);
+
+	s->committing = e == ERR_OK;
+	if (e != ERR_OK)
+		report(s->config.reporter, REPORT_WARNING, "%s: requests wait for each other's audit records",
+			err_text(e));
+}
+
+static void stop_committer(struct wire_server *s)
+{
+	if (s->committing)
+		engine_committer_stop(s->config.engine);
+	s->committing = 0;
+}
+
+/* New certificates for all or, when one daemon cannot be had, for none. */
+static enum err start_fresh(struct wire_server *s, const struct wire_tls *tls, struct MHD_Daemon **fresh)
+{
 	enum err e = ERR_OK;
 
 	for (size_t i = 0; e == ERR_OK && i < s->listening_count; i++)
 		if (s->listening[i].tls)
 			e = serve_copy(s, &s->listening[i].listener, tls, &fresh[i]);
-	if (e == ERR_OK)
-		stop_retired(s);
+	return e;
+}
+
+static void take_over(struct wire_server *s, struct MHD_Daemon **fresh)
+{
 	for (size_t i = 0; i < s->listening_count; i++) {
 		if (!fresh[i])
 			continue;
-		if (e != ERR_OK) {
-			MHD_stop_daemon(fresh[i]);
-			continue;
-		}
 		s->retired[s->retired_count++] =
 			(struct retired){s->listening[i].daemon, MHD_quiesce_daemon(s->listening[i].daemon)};
 		s->listening[i].daemon = fresh[i];
 	}
+}
+
+/*
+ * A running daemon keeps its certificate: a new one takes over the socket, and the old one serves the connections that it has.
+ * Those of the reload before this one are closed. No daemon may be stopped while a connection of it is suspended, or about to be told
+ * that its record is written: meanwhile each request waits for its own.
+ */
+enum err wire_server_replace_tls(struct wire_server *s, const struct wire_tls *tls)
+{
+	struct MHD_Daemon *fresh[SERVER_MAX_LISTENERS] = {NULL};
+	enum err e = start_fresh(s, tls, fresh);
+
+	stop_committer(s);
+	if (e == ERR_OK)
+		stop_retired(s);
+	for (size_t i = 0; e != ERR_OK && i < s->listening_count; i++)
+		if (fresh[i])
+			MHD_stop_daemon(fresh[i]);
+	start_committer(s);
+	if (e == ERR_OK)
+		take_over(s, fresh);
 	return e;
 }
 
@@ -313,17 +347,6 @@ static enum err start_maintenance(struct wire_server *s)
 	return err_system("cannot start the server's maintenance thread");
 }
 
-static enum err start_threads(struct wire_server *s)
-{
-	enum err e;
-
-	TRY(engine_committer_start(s->config.engine));
-	e = start_maintenance(s);
-	if (e != ERR_OK)
-		engine_committer_stop(s->config.engine);
-	return e;
-}
-
 enum err wire_server_new(const struct wire_server_config *config, struct wire_server **ret)
 {
 	struct wire_server *s = calloc(1, sizeof(*s));
@@ -337,13 +360,14 @@ enum err wire_server_new(const struct wire_server_config *config, struct wire_se
 	s->started = s->clock->wall(s->clock);
 	s->metrics = metrics_new();
 	s->keys = sigv4_keys_new();
-	e = s->metrics && s->keys ? start_threads(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
+	e = s->metrics && s->keys ? start_maintenance(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
 	if (e != ERR_OK) {
 		sigv4_keys_free(s->keys);
 		metrics_free(s->metrics);
 		free(s);
 		return e;
 	}
+	start_committer(s);
 	*ret = s;
 	return ERR_OK;
 }
@@ -371,8 +395,7 @@ void wire_server_stop(struct wire_server *s)
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->maintenance, NULL);
-	/* No connection may be suspended when its daemon stops; from here on each request waits for its own record. */
-	engine_committer_stop(s->config.engine);
+	stop_committer(s); /* as wire_server_replace_tls() says */
 	stop_retired(s);
 	for (size_t i = 0; i < s->listening_count; i++) {
 		MHD_stop_daemon(s->listening[i].daemon);

@@ -12,7 +12,8 @@
  * Hostile input is met with bounds: body, headers, nesting, connections, idle time, and the time between a connection's
  * completed requests. Bodies and answers live in memory that is wiped.
  *
- * Threads: all functions from one thread at a time; requests are served by the server's own threads.
+ * Threads: all functions from one thread at a time; requests are served by the server's own threads, which do not wait for an audit
+ * record: the engine's committer writes it, and until then the connection is suspended.
  */
 
 #include "kms/base/clock.h"
@@ -31,7 +32,7 @@ struct wire_server_config {
 	const struct reporter *reporter; /* may be NULL */
 
 	/* 0 = the default in parentheses. */
-	unsigned threads;         /* per listener (8) */
+	unsigned threads;         /* per listener (4) */
 	unsigned max_connections; /* per listener (4096); beyond, new ones wait in the backlog */
 	unsigned idle_seconds;    /* a connection without traffic is closed (60) */
 	unsigned stall_seconds;   /* a connection that completes no request for so long is closed, however busy (120) */

@@ -34,6 +34,7 @@ struct wire_server {
 	} listening[SERVER_MAX_LISTENERS];
 	struct retired retired[SERVER_MAX_LISTENERS]; /* with the certificate before the last reload */
 	size_t retired_count;
+	int committing; /* the engine's committer runs for us */
 	struct metrics *metrics;
 	struct sigv4_keys *keys;
 	uint64_t started;

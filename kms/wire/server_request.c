@@ -339,6 +339,17 @@ static enum MHD_Result call_engine(struct exchange *x, json_t *arguments)
 	return MHD_YES;
 }
 
+/* The client hung up while its record was written: nobody hears the answer, and the call is on the trail all the same. */
+static void drop_pending(struct request *r)
+{
+	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
+
+	if (!r->pending)
+		return;
+	engine_call_end(STEAL(r->pending), &reply);
+	json_decref(reply.body);
+}
+
 static enum MHD_Result answer_pending(struct wire_server *s, struct MHD_Connection *connection, struct request *r)
 {
 	struct exchange x = {.server = s, .connection = connection};
@@ -490,7 +501,7 @@ void server_request_completed(
 	if (!r)
 		return;
 	*request = NULL;
-	assert(!r->pending);
+	drop_pending(r);
 	text_free(&r->body);
 	free(r);
 	atomic_fetch_sub(&s->active, 1);
