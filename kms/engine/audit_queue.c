@@ -11,9 +11,8 @@
 enum { BATCH_MAX = 256 };
 
 /*
- * Invariants, under @lock: 1. @leading exactly while one thread writes a batch, or was woken to, or the committer has begun.
- * 2. Every entry between @head and @tail waits, and is written by who leads. 3. While there is no committer, nobody's entry has
- * @written; with one, somebody leads or the committer is on its way to.
+ * Invariants, under @lock: 1. @leading exactly while one thread writes a batch, or was woken to. 2. Every entry between @head and
+ * @tail waits, and while there is one somebody leads, or is on its way to. 3. While there is no committer, nobody's entry has @written.
  */
 struct audit_queue {
 	pthread_mutex_t lock;
@@ -119,7 +118,7 @@ static void write_and_tell(struct engine *engine, const struct audit_entry *self
 	}
 }
 
-/* Who came meanwhile writes the next batch; or the committer does, which has just been started and waits for its turn. */
+/* Who came meanwhile writes the next batch, if there is no committer to do it. */
 static void hand_over(struct audit_queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
@@ -139,8 +138,6 @@ static void put(struct audit_queue *queue, struct audit_entry *entry)
 	*queue->tail = entry;
 	queue->tail = &entry->next;
 	queue->length++;
-	if (queue->users > 0)
-		pthread_cond_signal(&queue->work);
 }
 
 static void wait_woken(sem_t *woken)
@@ -178,24 +175,18 @@ int audit_queue_put(struct engine *engine, struct audit_entry *entry)
 	taken = queue->users > 0 && !queue->stopping;
 	if (taken)
 		put(queue, entry);
+	if (taken && !queue->leading) /* who leads looks again before it goes */
+		pthread_cond_signal(&queue->work);
 	pthread_mutex_unlock(&queue->lock);
 	return taken;
 }
 
 /* ---- The committer ---- */
 
-/* Called and left with the lock held. */
-static void commit_until_stopped(struct engine *engine, struct audit_queue *queue)
+/* Nothing waits, and nobody is about to tell. */
+static int is_done(const struct audit_queue *queue)
 {
-	while (queue->head != NULL || !queue->stopping) {
-		if (queue->head == NULL) {
-			pthread_cond_wait(&queue->work, &queue->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&queue->lock);
-		write_and_tell(engine, NULL);
-		pthread_mutex_lock(&queue->lock);
-	}
+	return queue->stopping && queue->head == NULL && !queue->leading;
 }
 
 static void *commit(void *context)
@@ -204,12 +195,17 @@ static void *commit(void *context)
 	struct audit_queue *queue = engine->audit;
 
 	pthread_mutex_lock(&queue->lock);
-	while (queue->leading)
-		pthread_cond_wait(&queue->work, &queue->lock);
-	queue->leading = 1;
-	commit_until_stopped(engine, queue);
-	/* From now on who comes leads. */
-	queue->leading = 0;
+	while (!is_done(queue)) {
+		if (queue->head == NULL || queue->leading) {
+			pthread_cond_wait(&queue->work, &queue->lock);
+			continue;
+		}
+		queue->leading = 1;
+		pthread_mutex_unlock(&queue->lock);
+		write_and_tell(engine, NULL);
+		pthread_mutex_lock(&queue->lock);
+		queue->leading = 0;
+	}
 	queue->users = 0;
 	queue->stopping = 0;
 	pthread_mutex_unlock(&queue->lock);

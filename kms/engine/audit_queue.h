@@ -3,8 +3,8 @@
 #define SIGNETFS_ENGINE_AUDIT_QUEUE_H
 
 /*
- * Group commit of audit records: those that come while one commit is under way share the next. Without a committer the first
- * that comes writes for all and the others wait. A server has a committer, a thread that does nothing else, so that its own
+ * Group commit of audit records: those that come while one commit is under way share the next. Who comes while nobody writes may write
+ * by itself and for others, and the others wait. A server has a committer, a thread that does nothing else, so that its own
  * threads need not wait: they go on with other connections, and are told.
  */
 

@@ -394,7 +394,7 @@ int engine_call_commit(struct engine_pending *p, void (*written)(void *context),
 {
 	p->record.written = written;
 	p->record.context = context;
-	if (audit_queue_put(p->call.engine, &p->record))
+	if (written != NULL && audit_queue_put(p->call.engine, &p->record))
 		return 1;
 	p->record.written = NULL;
 	audit_queue_wait(p->call.engine, &p->record);

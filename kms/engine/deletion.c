@@ -52,7 +52,7 @@ static enum err destroy_if_over(struct engine *engine, struct pass *p)
 	return ERR_OK;
 }
 
-/* Many in one transaction, for they share the cost of leaving no trace. ERR_NOT_FOUND: that was the last. */
+/* Many in one transaction, for they share its commit. ERR_NOT_FOUND: that was the last. */
 static enum err destroy_batch(struct engine *engine, struct pass *p)
 {
 	struct store_txn txn AUTO_ROLLBACK = {NULL};
@@ -65,7 +65,6 @@ static enum err destroy_batch(struct engine *engine, struct pass *p)
 	if (e != ERR_OK && e != ERR_NOT_FOUND)
 		return e;
 	if (p->gone > 0) {
-		TRY(store_shred(engine->store));
 		TRY(store_txn_commit(&txn));
 		engine->checkpoint_owed = 1;
 	}

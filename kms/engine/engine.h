@@ -88,7 +88,7 @@ void engine_call(struct engine *engine, const struct engine_caller *caller, cons
 /**
  * The same in parts, for a server whose threads have better to do than to wait for the record. Begin: everything but the record;
  * NULL: that was all, and the reply is there. Commit: 1, and @written is called on another thread when the record was written or could
- * not be, maybe before this returns; 0: that is so already, and nothing is called. End, always and last: the reply, which holds nothing
+ * not be, maybe before this returns; 0, always with @written NULL: that is so already, and nothing is called. End, always and last: the reply, which holds nothing
  * that is not on the trail. @request is held until then and is nobody else's to change.
  */
 struct engine_pending;

@@ -137,7 +137,6 @@ enum err import_remove(struct engine *engine, struct store_key *key, const struc
 		if (key->state != KEY_PENDING_DELETION && key->state != KEY_PENDING_REPLICA_DELETION)
 			key->state = KEY_PENDING_IMPORT;
 	}
-	TRY(store_shred(engine->store));
 	engine->checkpoint_owed = 1;
 	return ERR_OK;
 }

@@ -28,18 +28,58 @@ static void bind_mutable(struct query *q, int i, const struct store_backing *b)
 	query_bind_text(q, i + 3, b->description);
 }
 
+/* ---- Material, which never moves ---- */
+
+/* At the end of the table. 0: none. */
+static enum err material_insert(struct store *store, const void *sealed, size_t sealed_len, int64_t *ret_place)
+{
+	struct query q AUTO_QUERY = {0};
+
+	*ret_place = 0;
+	if (sealed_len == 0)
+		return ERR_OK;
+	TRY(query_begin(store, SQL_MATERIAL_INSERT, &q));
+	query_bind_blob(&q, 0, sealed, sealed_len);
+	TRY(query_run(&q, NULL));
+	*ret_place = sqlite3_last_insert_rowid(q.db->handle);
+	return ERR_OK;
+}
+
+static enum err material_wipe(struct store *store, int64_t key, const uint8_t id[UUID_SIZE])
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_MATERIAL_WIPE, &q));
+	query_bind_int(&q, 0, key);
+	query_bind_blob(&q, 1, id, UUID_SIZE);
+	return query_run(&q, NULL);
+}
+
+enum err store_materials_wipe(struct store *store, int64_t key)
+{
+	struct query q AUTO_QUERY = {0};
+
+	TRY(query_begin(store, SQL_MATERIAL_WIPE_ALL, &q));
+	query_bind_int(&q, 0, key);
+	return query_run(&q, NULL);
+}
+
+/* ---- Backing keys ---- */
+
 enum err store_backing_insert(
 	struct store *store, const struct store_backing *backing, const void *sealed, size_t sealed_len)
 {
 	struct query q AUTO_QUERY = {0};
+	int64_t place;
 
+	TRY(material_insert(store, sealed, sealed_len, &place));
 	TRY(query_begin(store, SQL_BACKING_INSERT, &q));
 	query_bind_int(&q, 0, backing->key);
 	query_bind_blob(&q, 1, backing->id, sizeof(backing->id));
 	query_bind_text(&q, 2, backing->material_id);
 	query_bind_time(&q, 3, backing->created);
 	bind_mutable(&q, 4, backing);
-	query_bind_blob(&q, 8, sealed_len > 0 ? sealed : "", sealed_len);
+	query_bind_int(&q, 8, place);
 	return query_run(&q, NULL);
 }
 
@@ -58,9 +98,12 @@ enum err store_backing_set_sealed(
 	struct store *store, int64_t key, const uint8_t id[UUID_SIZE], const void *sealed, size_t sealed_len)
 {
 	struct query q AUTO_QUERY = {0};
+	int64_t place;
 
-	TRY(query_begin(store, SQL_BACKING_SET_SEALED, &q));
-	query_bind_blob(&q, 0, sealed_len > 0 ? sealed : "", sealed_len);
+	TRY(material_wipe(store, key, id));
+	TRY(material_insert(store, sealed, sealed_len, &place));
+	TRY(query_begin(store, SQL_BACKING_SET_PLACE, &q));
+	query_bind_int(&q, 0, place);
 	query_bind_int(&q, 1, key);
 	query_bind_blob(&q, 2, id, UUID_SIZE);
 	return query_run_on_one(&q);
@@ -70,6 +113,7 @@ enum err store_backing_delete(struct store *store, int64_t key, const uint8_t id
 {
 	struct query q AUTO_QUERY = {0};
 
+	TRY(material_wipe(store, key, id));
 	TRY(query_begin(store, SQL_BACKING_DELETE, &q));
 	query_bind_int(&q, 0, key);
 	query_bind_blob(&q, 1, id, UUID_SIZE);

@@ -2,10 +2,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include "kms/store/db.h"
 
-enum { DB_PATIENCE_MS = 10000 };
+/* Pages of the writing connection: of 100,000 keys, those on the way to each row, and the rows of a thousand keys. */
+enum { DB_PATIENCE_MS = 10000, DB_PAGES_KIB = 16 * 1024 };
 
 static const char damaged[] = "the keystore is damaged or not one";
 
@@ -124,6 +126,29 @@ enum err db_open(const char *path, int wal, struct db *ret)
 	return ERR_OK;
 }
 
+enum err db_keep_pages(struct db *db)
+{
+	char pragma[64];
+
+	snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%d", DB_PAGES_KIB);
+	return db_exec(db, pragma);
+}
+
+int db_rest(struct db *db)
+{
+	int64_t changes;
+	int idle;
+
+	pthread_mutex_lock(&db->lock);
+	changes = sqlite3_total_changes64(db->handle);
+	idle = changes == db->changes;
+	if (idle)
+		sqlite3_db_release_memory(db->handle);
+	db->changes = changes;
+	pthread_mutex_unlock(&db->lock);
+	return idle;
+}
+
 void db_close(struct db *db)
 {
 	if (db->handle == NULL)
@@ -135,18 +160,28 @@ void db_close(struct db *db)
 	db->handle = NULL;
 }
 
-/* Invariant 2. */
-static struct db *db_for(struct store *store, enum sql which)
+/*
+ * The connection for a statement, locked. Invariant 2. Each commit makes the reading connection forget the pages that it holds, and the
+ * writing one keeps them: what finds a row goes there when it need not wait.
+ */
+static struct db *lock_for(struct store *store, enum sql which)
 {
-	return sql_effect(which) != SQL_READS || store_in_transaction(store) ? &store->write : &store->read;
+	enum sql_effect effect = sql_effect(which);
+	struct db *db = &store->read;
+
+	if (store_in_transaction(store) || (effect != SQL_READS && effect != SQL_FINDS))
+		db = &store->write;
+	else if (effect == SQL_FINDS && pthread_mutex_trylock(&store->write.lock) == 0)
+		return &store->write;
+	pthread_mutex_lock(&db->lock);
+	return db;
 }
 
 enum err query_begin(struct store *store, enum sql which, struct query *ret)
 {
-	struct db *db = db_for(store, which);
+	struct db *db = lock_for(store, which);
 	enum err e = ERR_OK;
 
-	pthread_mutex_lock(&db->lock);
 	if (db->statement[which] == NULL) {
 		int rc = sqlite3_prepare_v3(
 			db->handle, sql_text(which), -1, SQLITE_PREPARE_PERSISTENT, &db->statement[which], NULL);

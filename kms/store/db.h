@@ -25,6 +25,7 @@ struct db {
 	sqlite3 *handle;
 	pthread_mutex_t lock; /* recursive */
 	sqlite3_stmt *statement[SQL_COUNT];
+	int64_t changes; /* how many there were at the last db_rest() */
 };
 
 struct store {
@@ -41,6 +42,10 @@ struct store {
 /** Open a connection with our pragmas; WAL when @wal. */
 enum err db_open(const char *path, int wal, struct db *ret);
 void db_close(struct db *db);
+/** Have room for the pages of many keys; it is taken as they come. */
+enum err db_keep_pages(struct db *db);
+/** Give the pages back if nothing was changed since the last time; whether that was so. */
+int db_rest(struct db *db);
 /** Run constant SQL without results. */
 enum err db_exec(struct db *db, const char *sql);
 /** A single integer, as of a PRAGMA. */
@@ -52,11 +57,12 @@ enum err db_error(sqlite3 *handle, int rc);
 enum err store_key_made(struct store *store, int64_t row);
 enum err store_key_goes(struct store *store, int64_t row);
 
+/** Overwrite all material of a key (backing.c). */
+enum err store_materials_wipe(struct store *store, int64_t key);
+
 /** Version check and migrations. */
 enum err schema_check(struct db *db, const char *path);
 enum err schema_migrate(struct db *db);
-/** Inside a transaction: the same rows in new pages, the old pages zeroed. */
-enum err schema_rewrite_backing_keys(struct db *db);
 enum { SCHEMA_APPLICATION_ID = 0x53674b53 }; /* "SgKS" */
 
 /* One use of a prepared statement. Columns and parameters count from 0 here. */

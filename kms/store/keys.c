@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "kms/store/db.h"
@@ -141,15 +140,10 @@ enum err store_key_destroy(struct store *store, int64_t row)
 	struct query q AUTO_QUERY = {0};
 
 	TRY(store_key_goes(store, row));
+	TRY(store_materials_wipe(store, row));
 	TRY(query_begin(store, SQL_KEY_DELETE, &q));
 	query_bind_int(&q, 0, row);
 	return query_run_on_one(&q);
-}
-
-enum err store_shred(struct store *store)
-{
-	assert(store_in_transaction(store));
-	return schema_rewrite_backing_keys(&store->write);
 }
 
 /* All rows of a query, at most as many as it was told. */

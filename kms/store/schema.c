@@ -10,11 +10,8 @@
 	" UNIQUE (key, id));"                                                                                          \
 	"CREATE INDEX backing_keys_by_id ON backing_keys (id);"
 
-/*
- * Two tables are made by it: the one of the schema, and the one that schema_rewrite_backing_keys() fills anew.
- * sealed: empty while imported material is deleted or expired. rotated: when it became the current one.
- */
-#define BACKING_KEYS(name)                                                                                             \
+/* Schema 3 to 6. sealed: empty while imported material is deleted or expired. rotated: when it became the current one. */
+#define BACKING_KEYS_3(name)                                                                                           \
 	"CREATE TABLE " name " (seq INTEGER PRIMARY KEY AUTOINCREMENT,"                                                \
 	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"     \
 	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL,"       \
@@ -22,6 +19,23 @@
 #define BACKING_KEYS_INDEX                                                                                             \
 	"CREATE INDEX backing_keys_by_id ON backing_keys (id);"                                                        \
 	"CREATE INDEX backing_keys_by_expiry ON backing_keys (valid_to) WHERE valid_to <> 0;"
+
+/*
+ * Schema 7: sealed material has a table of its own that only grows at its end. A row of it is never removed and never changes its size:
+ * what is destroyed is overwritten with zeros in its place. So SQLite has no reason to move a row from page to page, which would leave a
+ * copy in the gaps of the old one, where nothing reaches it. place: the row there; 0: none. The old table's pages are freed, and
+ * secure_delete zeroes a freed page whole, its gaps included.
+ */
+#define MATERIALS                                                                                                      \
+	"CREATE TABLE materials (place INTEGER PRIMARY KEY, sealed BLOB NOT NULL);"                                    \
+	"INSERT INTO materials SELECT seq, sealed FROM backing_keys WHERE length(sealed) > 0 ORDER BY seq;"            \
+	"CREATE TABLE backing_keys_anew (seq INTEGER PRIMARY KEY AUTOINCREMENT,"                                       \
+	" key INTEGER NOT NULL REFERENCES keys (row) ON DELETE CASCADE, id BLOB NOT NULL CHECK (length(id) = 16),"     \
+	" material_id TEXT NOT NULL, rotation INTEGER NOT NULL, created INTEGER NOT NULL, rotated INTEGER NOT NULL,"   \
+	" valid_to INTEGER NOT NULL, description TEXT NOT NULL, place INTEGER NOT NULL, UNIQUE (key, id));"            \
+	"INSERT INTO backing_keys_anew SELECT seq, key, id, material_id, rotation, created, rotated, valid_to,"        \
+	" description, iif(length(sealed) > 0, seq, 0) FROM backing_keys ORDER BY seq;"                                \
+	"DROP TABLE backing_keys; ALTER TABLE backing_keys_anew RENAME TO backing_keys;" BACKING_KEYS_INDEX
 
 /*
  * Schema 5: policies and grants are for who a principal was when they were put, not for its name. In what was put before, it is who bears the
@@ -111,7 +125,7 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	 */
 	"ALTER TABLE keys ADD COLUMN primary_region TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE keys ADD COLUMN waiting_from INTEGER NOT NULL DEFAULT 0;"
-	"CREATE INDEX keys_by_id ON keys (id);" BACKING_KEYS(
+	"CREATE INDEX keys_by_id ON keys (id);" BACKING_KEYS_3(
 		"backing_keys_anew") "INSERT INTO backing_keys_anew SELECT seq, key, id, material_id, rotation, "
 				     "created, sealed, created, 0, ''"
 				     " FROM backing_keys ORDER BY seq;"
@@ -157,6 +171,8 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	"CREATE TABLE gone_keys (region TEXT NOT NULL, id BLOB NOT NULL, multi_region INTEGER NOT NULL,"
 	" account TEXT NOT NULL, manager INTEGER NOT NULL, spec TEXT NOT NULL, created INTEGER NOT NULL,"
 	" until INTEGER NOT NULL, rotations INTEGER NOT NULL, PRIMARY KEY (region, id)) WITHOUT ROWID;",
+
+	MATERIALS,
 };
 
 enum err schema_check(struct db *db, const char *path)
@@ -205,19 +221,4 @@ enum err schema_migrate(struct db *db)
 	if (e != ERR_OK && !sqlite3_get_autocommit(db->handle))
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return e;
-}
-
-/*
- * In order of seq, so that rows are only appended: SQLite then moves none from page to page and leaves no copy behind. Every
- * page of the old table is freed, and secure_delete zeroes a freed page whole, its gaps included.
- */
-enum err schema_rewrite_backing_keys(struct db *db)
-{
-	return db_exec(db,
-		BACKING_KEYS("backing_keys_anew") "INSERT INTO backing_keys_anew SELECT seq, key, id, material_id, "
-						  "rotation, created, sealed, rotated, valid_to, description FROM "
-						  "backing_keys ORDER BY seq;"
-						  "DROP TABLE backing_keys;"
-						  "ALTER TABLE backing_keys_anew RENAME TO "
-						  "backing_keys;" BACKING_KEYS_INDEX);
 }

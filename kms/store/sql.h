@@ -37,7 +37,7 @@ enum sql {
 	SQL_TAG_COUNT,
 	SQL_BACKING_INSERT,
 	SQL_BACKING_UPDATE,
-	SQL_BACKING_SET_SEALED,
+	SQL_BACKING_SET_PLACE,
 	SQL_BACKING_DELETE,
 	SQL_BACKING_FIND,
 	SQL_BACKING_BY_MATERIAL,
@@ -46,6 +46,9 @@ enum sql {
 	SQL_BACKING_SEALED,
 	SQL_BACKING_LIST,
 	SQL_BACKING_EXISTS,
+	SQL_MATERIAL_INSERT,
+	SQL_MATERIAL_WIPE,
+	SQL_MATERIAL_WIPE_ALL,
 	SQL_WRAPPING_INSERT,
 	SQL_WRAPPING_FIND,
 	SQL_WRAPPING_EXPIRE,
@@ -117,7 +120,8 @@ enum sql {
 
 /** What a statement does to the keystore. */
 enum sql_effect {
-	SQL_READS,   /* on either connection */
+	SQL_READS,   /* on the reading connection, or inside a transaction */
+	SQL_FINDS,   /* reads a row or a few by an index: on the writing connection, too, while nobody uses that */
 	SQL_CHANGES, /* something that a decision may rest on: raises the generation of the transaction it is in */
 	SQL_NOTES    /* what no decision rests on: the audit trail, the generation itself */
 };

@@ -22,7 +22,7 @@
 
 struct store;
 
-enum { STORE_SCHEMA_VERSION = 6 };
+enum { STORE_SCHEMA_VERSION = 7 };
 enum { STORE_ACCOUNT_SIZE = 13, STORE_REGION_SIZE = 32, STORE_WORD_SIZE = 32, STORE_MATERIAL_ID_SIZE = 65 };
 enum { STORE_ALIAS_SIZE = 257, STORE_ACCESS_KEY_ID_SIZE = 129, STORE_ARN_SIZE = 256 };
 enum { STORE_TAG_NAME_SIZE = 128 * 4 + 1, STORE_TAG_VALUE_SIZE = 256 * 4 + 1, STORE_MATERIAL_TEXT_SIZE = 257 };
@@ -55,6 +55,8 @@ enum err store_create(const char *path, const struct store_item *items, size_t c
  */
 enum err store_open(const char *path, struct store **ret);
 void store_close(struct store *store); /* NULL is fine */
+/** Called now and then: gives back the memory of pages that were read when nothing has been written since the last time. */
+void store_rest(struct store *store);
 
 uint32_t store_owner_uid(const struct store *store);
 /** The file's permission bits at the time it was opened. */
@@ -156,14 +158,11 @@ enum err store_key_update(struct store *store, const struct store_key *key);
 enum err store_key_set_description(struct store *store, int64_t row, const char *description);
 /** Free with free(). */
 enum err store_key_description(struct store *store, int64_t row, char **ret);
-/** Remove the key with its backing keys, aliases and tags. In a transaction that ends with store_shred(). */
-enum err store_key_destroy(struct store *store, int64_t row);
 /**
- * Leave no copy of removed backing keys in the file: SQLite keeps stale ones in the gaps of pages, where secure_delete does not
- * reach, so the table is written anew. Costs as much as all backing keys together: once for many deletions. In the
- * transaction that removed them; the write-ahead log keeps them until store_checkpoint().
+ * Remove the key with its backing keys, aliases and tags. Its material is overwritten where it lies, and no copy of it is anywhere in
+ * the file; the write-ahead log keeps it until store_checkpoint().
  */
-enum err store_shred(struct store *store);
+enum err store_key_destroy(struct store *store, int64_t row);
 /** Keys of an account and region in order of creation, behind @after; at most @limit (@ret has room). */
 enum err store_key_each_customer(struct store *store,
 	enum err (*each)(void *context, const struct store_key *key, uint32_t rotations), void *context);
@@ -269,9 +268,10 @@ enum err store_backing_pending(struct store *store, int64_t key, struct store_ba
 enum err store_backing_count(struct store *store, int64_t key, size_t *ret);
 /** Write back rotation, rotated, valid_to and description. */
 enum err store_backing_update(struct store *store, const struct store_backing *backing);
-/** Put material (back) in, or take it out with @sealed_len 0; then store_shred() in the same transaction. */
+/** Put material (back) in, or with @sealed_len 0 destroy what there is, as store_key_destroy() does. */
 enum err store_backing_set_sealed(
 	struct store *store, int64_t key, const uint8_t id[UUID_SIZE], const void *sealed, size_t sealed_len);
+/** With its material. ERR_NOT_FOUND. */
 enum err store_backing_delete(struct store *store, int64_t key, const uint8_t id[UUID_SIZE]);
 /** In order of creation, behind @after. @rotations_only leaves the first one out. */
 enum err store_backing_list(struct store *store, int64_t key, int rotations_only, int64_t after, size_t limit,

@@ -322,7 +322,19 @@ static void resume(void *connection)
 	MHD_resume_connection(connection);
 }
 
-/* This thread goes on with other connections until the record is written; then the request comes to answer_pending(). */
+/* The reply is there once the record is written, or could not be. */
+static enum MHD_Result answer_pending(const struct exchange *x, struct request *r)
+{
+	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
+
+	engine_call_end(STEAL(r->pending), &reply);
+	return respond_reply(x, r->start, &reply);
+}
+
+/*
+ * This thread goes on with other connections until the record is written; then the request comes to answer_resumed(). Where no other
+ * request is under way, waking two threads would take longer than writing it here.
+ */
 static enum MHD_Result call_engine(struct exchange *x, json_t *arguments)
 {
 	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
@@ -332,11 +344,23 @@ static enum MHD_Result call_engine(struct exchange *x, json_t *arguments)
 	r->pending = engine_call_begin(x->server->config.engine, &x->caller, x->operation, arguments, &reply);
 	if (!r->pending)
 		return respond_reply(x, r->start, &reply);
+	if (atomic_load(&x->server->active) == 1) {
+		engine_call_commit(r->pending, NULL, NULL);
+		return answer_pending(x, r);
+	}
 	memcpy(r->operation, x->operation, sizeof(r->operation));
 	MHD_suspend_connection(x->connection); /* before it may be resumed */
 	if (!engine_call_commit(r->pending, resume, x->connection))
 		resume(x->connection);
 	return MHD_YES;
+}
+
+static enum MHD_Result answer_resumed(struct wire_server *s, struct MHD_Connection *connection, struct request *r)
+{
+	struct exchange x = {.server = s, .connection = connection};
+
+	memcpy(x.operation, r->operation, sizeof(x.operation));
+	return answer_pending(&x, r);
 }
 
 /* The client hung up while its record was written: nobody hears the answer, and the call is on the trail all the same. */
@@ -348,16 +372,6 @@ static void drop_pending(struct request *r)
 		return;
 	engine_call_end(STEAL(r->pending), &reply);
 	json_decref(reply.body);
-}
-
-static enum MHD_Result answer_pending(struct wire_server *s, struct MHD_Connection *connection, struct request *r)
-{
-	struct exchange x = {.server = s, .connection = connection};
-	struct engine_reply reply = {.error = ERR_KMS_INTERNAL};
-
-	memcpy(x.operation, r->operation, sizeof(x.operation));
-	engine_call_end(STEAL(r->pending), &reply);
-	return respond_reply(&x, r->start, &reply);
 }
 
 /* STS is asked with a form that names the action itself, and without X-Amz-Target. */
@@ -480,7 +494,7 @@ enum MHD_Result server_request(void *context, struct MHD_Connection *connection,
 	if (!r)
 		return begin(context, connection, request);
 	if (!*upload_len)
-		return r->pending ? answer_pending(context, connection, r)
+		return r->pending ? answer_resumed(context, connection, r)
 				  : answer(context, connection, url, method, r);
 	r->received += *upload_len;
 	if (r->received > DISCARD_MAX)

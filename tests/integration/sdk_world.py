@@ -104,7 +104,8 @@ class World:
         """A key whose material somebody has overwritten in the keystore."""
         key = self.key()
         with contextlib.closing(sqlite3.connect(self.box.keystore, timeout=30)) as db, db:
-            changed = db.execute("UPDATE backing_keys SET sealed = zeroblob(length(sealed)) WHERE key = (SELECT row FROM keys WHERE id = ?)",
+            changed = db.execute("UPDATE materials SET sealed = zeroblob(length(sealed)) WHERE place = "
+                                 "(SELECT place FROM backing_keys WHERE key = (SELECT row FROM keys WHERE id = ?))",
                                  (bytes.fromhex(key.replace("-", "")),))
             assert changed.rowcount == 1
         return key

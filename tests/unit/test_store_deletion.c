@@ -25,7 +25,8 @@ enum { ROUNDS = 30, KEYS_A_ROUND = 60, SEALED = 72, PIECE = 24, BACKINGS_MAX = 1
 /* One backing key that was ever inserted. */
 struct sealed {
 	int64_t key;
-	int dead; /* the round in which its key was deleted; 0: it lives */
+	uint8_t id[UUID_SIZE];
+	int dead; /* the round in which it was destroyed; 0: it lives */
 	uint8_t bytes[SEALED];
 };
 
@@ -33,6 +34,7 @@ struct life {
 	struct keystore *k;
 	struct store *store;
 	struct prng rng;
+	int imports; /* some of the material is imported, and taken out again */
 	int round;
 	size_t count, dead;
 	struct sealed *all;
@@ -46,7 +48,8 @@ static void add_backing(struct life *l, int64_t key)
 	assert_true(l->count <= BACKINGS_MAX);
 	s->key = key;
 	random_bytes(s->bytes, sizeof(s->bytes));
-	random_uuid(backing.id);
+	random_uuid(s->id);
+	memcpy(backing.id, s->id, UUID_SIZE);
 	memset(backing.material_id, 'a', 64);
 	assert_int_equal(store_backing_insert(l->store, &backing, s->bytes, sizeof(s->bytes)), ERR_OK);
 }
@@ -79,7 +82,7 @@ static void condemn(struct life *l, int64_t row)
 	key.deletion_date = 1;
 	assert_int_equal(store_key_update(l->store, &key), ERR_OK);
 	for (size_t i = 0; i < l->count; i++) {
-		if (l->all[i].key == row) {
+		if (l->all[i].key == row && !l->all[i].dead) {
 			l->all[i].dead = l->round;
 			l->dead++;
 		}
@@ -96,6 +99,24 @@ static struct sealed *any_alive(struct life *l)
 	return s;
 }
 
+/* Imported material that is taken out, and sometimes put in again. */
+static void take_out(struct life *l)
+{
+	struct sealed *s = any_alive(l), *again = &l->all[l->count];
+
+	assert_int_equal(store_backing_set_sealed(l->store, s->key, s->id, NULL, 0), ERR_OK);
+	s->dead = l->round;
+	l->dead++;
+	if (prng_below(&l->rng, 2))
+		return;
+	assert_true(++l->count <= BACKINGS_MAX);
+	*again = *s;
+	again->dead = 0;
+	random_bytes(again->bytes, sizeof(again->bytes));
+	assert_int_equal(
+		store_backing_set_sealed(l->store, again->key, again->id, again->bytes, sizeof(again->bytes)), ERR_OK);
+}
+
 static void live_a_round(struct life *l)
 {
 	uint64_t next;
@@ -108,6 +129,8 @@ static void live_a_round(struct life *l)
 		add_backing(l, any_alive(l)->key);
 		if (i % 4)
 			condemn(l, any_alive(l)->key);
+		if (l->imports && i % 4 == 0)
+			take_out(l);
 	}
 	assert_int_equal(store_commit(l->store), ERR_OK);
 	assert_int_equal(engine_run_due(l->k->engine, &next), ERR_OK);
@@ -135,9 +158,13 @@ static size_t pieces_in(const struct life *l, const char *suffix, int dead)
 	return found;
 }
 
-static void live_and_leave_nothing(struct keystore *k, struct prng rng)
+static void live_and_leave_nothing(struct keystore *k, struct prng rng, int imports)
 {
-	struct life l = {.k = k, .store = keystore_store(k), .rng = rng, .all = calloc(BACKINGS_MAX, sizeof(*l.all))};
+	struct life l = {.k = k,
+		.store = keystore_store(k),
+		.rng = rng,
+		.imports = imports,
+		.all = calloc(BACKINGS_MAX, sizeof(*l.all))};
 
 	assert_non_null(l.all);
 	for (int i = 0; i < ROUNDS; i++) {
@@ -155,7 +182,7 @@ static void live_and_leave_nothing(struct keystore *k, struct prng rng)
 /* A life after which SQLite 3.40 had left six pieces behind in spite of secure_delete. */
 static void nothing_of_a_deleted_key_is_left_in_any_page(void **state)
 {
-	live_and_leave_nothing(*state, (struct prng){4});
+	live_and_leave_nothing(*state, (struct prng){4}, 0);
 }
 
 static void nothing_is_left_after_any_life(void **state)
@@ -163,10 +190,48 @@ static void nothing_is_left_after_any_life(void **state)
 	struct prng rng;
 
 	prng_init(&rng);
-	live_and_leave_nothing(*state, rng);
+	live_and_leave_nothing(*state, rng, 1);
 }
 
-/* Deleting rewrites the table of backing keys: keys that stay keep all their generations, and other connections notice. */
+/* The log holds the pages that a transaction has changed. */
+static size_t pages_changed(struct keystore *k)
+{
+	uint8_t *log;
+	size_t len;
+
+	read_file(k->path, "-wal", &log, &len);
+	secret_free(log);
+	return len / 4096;
+}
+
+/* Destroying one key's material costs the same beside ten other keys and beside three thousand. */
+static void destroying_does_not_grow_with_the_keystore(void **state)
+{
+	struct keystore *k = *state;
+	struct life l = {.k = k, .store = keystore_store(k), .all = calloc(BACKINGS_MAX, sizeof(*l.all))};
+	size_t pages[2];
+
+	assert_non_null(l.all);
+	for (int many = 0; many < 2; many++) {
+		assert_int_equal(store_begin(l.store), ERR_OK);
+		for (int i = 0; i < (many ? 3000 : 10); i++)
+			add_key(&l);
+		assert_int_equal(store_commit(l.store), ERR_OK);
+		assert_int_equal(store_checkpoint(l.store), ERR_OK);
+		assert_int_equal(store_begin(l.store), ERR_OK);
+		assert_int_equal(store_key_destroy(l.store, l.all[l.count / 2].key), ERR_OK);
+		assert_int_equal(store_commit(l.store), ERR_OK);
+		pages[many] = pages_changed(k);
+		assert_int_equal(store_checkpoint(l.store), ERR_OK);
+	}
+	print_message("%zu pages, %zu pages\n", pages[0], pages[1]);
+	assert_in_range(pages[0], 1, 30);
+	assert_in_range(pages[1], 1, 30);
+	free(l.all);
+	store_close(l.store);
+}
+
+/* Deleting touches nobody else's: keys that stay keep all their generations, and other connections notice. */
 static void keys_that_stay_keep_their_material(void **state)
 {
 	struct keystore *k = *state;
@@ -205,6 +270,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			nothing_of_a_deleted_key_is_left_in_any_page, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_left_after_any_life, keystore_setup, keystore_teardown),
+		cmocka_unit_test_setup_teardown(
+			destroying_does_not_grow_with_the_keystore, keystore_setup, keystore_teardown),
 		cmocka_unit_test_setup_teardown(keys_that_stay_keep_their_material, keystore_setup, keystore_teardown),
 	};
 

@@ -63,6 +63,7 @@ static void an_old_keystore_is_brought_up_to_date(void **state)
 	assert_int_equal(integer(db, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
 	assert_int_equal(integer(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
 	assert_int_equal(integer(db, "SELECT count(*) FROM backing_keys WHERE rotated = created"), 3);
+	assert_int_equal(integer(db, "SELECT count(*) FROM backing_keys JOIN materials USING (place)"), 3);
 	sqlite3_close(db);
 }
 

@@ -28,6 +28,7 @@ struct place {
 	struct wire_server *server;
 	struct store *held;
 	int other; /* a connection that asks for /healthz */
+	int busy;  /* one with half a request: a server with nothing else to do suspends nothing */
 };
 
 /* ---- A client that sees bytes ---- */
@@ -108,8 +109,17 @@ static int set_up(void **state)
 	assert_int_equal(wire_server_listen(p->server, &l, NULL), ERR_OK);
 	p->held = keystore_store(p->k);
 	p->other = connect_raw(p);
+	p->busy = connect_raw(p);
+	dprintf(p->busy, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{");
 	*state = p;
 	return 0;
+}
+
+static void stop(struct place *p)
+{
+	close(p->busy);
+	wire_server_stop(p->server);
+	p->server = NULL;
 }
 
 static int tear_down(void **state)
@@ -117,7 +127,8 @@ static int tear_down(void **state)
 	struct place *p = *state;
 
 	close(p->other);
-	wire_server_stop(p->server);
+	if (p->server)
+		stop(p);
 	store_close(p->held);
 	keystore_teardown((void **)&p->k);
 	free(p);
@@ -186,6 +197,26 @@ static void test_no_answer_before_the_record(void **state)
 	close(fd);
 }
 
+/* Whether anybody else asks something or not: the same answer, and a record before it. */
+static void test_alone_and_in_company(void **state)
+{
+	struct place *p = *state;
+	char answer[8192];
+	int fd = connect_raw(p);
+
+	for (size_t i = 1; i <= 6; i++) {
+		if (i == 4) { /* from here on alone */
+			dprintf(p->busy, "}");
+			assert_int_equal(receive(p->busy, answer), 400);
+		}
+		generate(p, fd);
+		assert_int_equal(receive(fd, answer), 200);
+		assert_key_in(answer);
+		assert_int_equal(recorded(p), i);
+	}
+	close(fd);
+}
+
 /* The server meets the end of the line as soon as it resumes, or only when it answers, because there is another request to read before. */
 static void test_a_client_that_hangs_up(void **state)
 {
@@ -200,8 +231,7 @@ static void test_a_client_that_hangs_up(void **state)
 		store_rollback(p->held);
 		ask_health(p->other);
 	}
-	wire_server_stop(p->server);
-	p->server = NULL;
+	stop(p);
 	assert_int_equal(recorded(p), 2);
 }
 
@@ -218,8 +248,7 @@ static void test_a_client_that_hangs_up_on_a_stale_call(void **state)
 	assert_int_equal(store_key_find(p->held, KEYSTORE_REGION, name.id, &key), ERR_OK);
 	assert_int_equal(store_key_update(p->held, &key), ERR_OK);
 	assert_int_equal(store_commit(p->held), ERR_OK);
-	wire_server_stop(p->server);
-	p->server = NULL;
+	stop(p);
 	assert_int_equal(recorded(p), 1);
 }
 
@@ -263,9 +292,7 @@ static void test_a_record_that_cannot_be_written(void **state)
 
 static void *stop_server(void *context)
 {
-	struct place *p = context;
-
-	wire_server_stop(p->server);
+	stop(context);
 	return NULL;
 }
 
@@ -281,7 +308,6 @@ static void test_stopping_lets_it_finish(void **state)
 	assert_int_equal(receive(fd, answer), 200);
 	assert_key_in(answer);
 	pthread_join(thread, NULL);
-	p->server = NULL;
 	assert_int_equal(recorded(p), 1);
 	close(fd);
 }
@@ -370,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_no_answer_before_the_record, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_alone_and_in_company, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_client_that_hangs_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_client_that_hangs_up_on_a_stale_call, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_key_disabled_meanwhile, set_up, tear_down),
