@@ -23,6 +23,13 @@ struct keystore {
 	struct engine_caller caller; /* the account's root */
 };
 
+/* SQL that takes a keystore of schema 7 back to schema 6, for tests that go on from there to an older one. */
+#define KEYSTORE_BACK_TO_6                                                                                             \
+	"ALTER TABLE backing_keys ADD COLUMN sealed BLOB NOT NULL DEFAULT x'';"                                        \
+	"UPDATE backing_keys SET sealed = ifnull((SELECT m.sealed FROM materials m WHERE m.place = "                   \
+	"backing_keys.place), x'');"                                                                                   \
+	"ALTER TABLE backing_keys DROP COLUMN place; DROP TABLE materials;"
+
 /* cmocka set-up and tear-down; *state is the struct keystore. */
 int keystore_setup(void **state);
 int keystore_teardown(void **state);

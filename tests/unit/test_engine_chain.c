@@ -265,17 +265,18 @@ static void an_older_keystore_is_adopted(void **state)
 	snprintf(old, sizeof(old), "%s-old", k->path);
 	assert_int_equal(engine_create(old, &k->root, "params", 6), ERR_OK);
 	assert_int_equal(rename(old, k->path), 0);
-	sql(k, "DROP TABLE audit; DROP TABLE audit_head; DROP TABLE generation; DROP TABLE key_counts; DROP TABLE "
-	       "gone_keys;"
-	       "ALTER TABLE key_policies DROP COLUMN principals; ALTER TABLE principals DROP COLUMN trusted;"
-	       "ALTER TABLE grants DROP COLUMN grantee_id; ALTER TABLE grants DROP COLUMN retiring_id;"
-	       "CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, account TEXT NOT "
-	       "NULL,"
-	       " key_arn TEXT, operation TEXT NOT NULL, error TEXT, record TEXT NOT NULL);"
-	       "CREATE INDEX audit_by_time ON audit (time);"
-	       "INSERT INTO audit VALUES (4, 5, '000000000000', NULL, 'ListKeys', NULL, "
-	       "'{\"eventName\":\"ListKeys\"}');"
-	       "PRAGMA user_version = 3");
+	sql(k, KEYSTORE_BACK_TO_6
+		"DROP TABLE audit; DROP TABLE audit_head; DROP TABLE generation; DROP TABLE key_counts; DROP TABLE "
+		"gone_keys;"
+		"ALTER TABLE key_policies DROP COLUMN principals; ALTER TABLE principals DROP COLUMN trusted;"
+		"ALTER TABLE grants DROP COLUMN grantee_id; ALTER TABLE grants DROP COLUMN retiring_id;"
+		"CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, account TEXT NOT "
+		"NULL,"
+		" key_arn TEXT, operation TEXT NOT NULL, error TEXT, record TEXT NOT NULL);"
+		"CREATE INDEX audit_by_time ON audit (time);"
+		"INSERT INTO audit VALUES (4, 5, '000000000000', NULL, 'ListKeys', NULL, "
+		"'{\"eventName\":\"ListKeys\"}');"
+		"PRAGMA user_version = 3");
 	k->engine = keystore_another(k);
 	make_records(k, 3);
 	keystore_reopen(k);

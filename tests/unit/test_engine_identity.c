@@ -252,7 +252,7 @@ static void run_sql(struct keystore *k, const char *sql)
 /* What schema 4 had not. */
 #define AS_SCHEMA_4                                                                                                    \
 	"ALTER TABLE key_policies DROP COLUMN principals; ALTER TABLE principals DROP COLUMN trusted;"                 \
-	"ALTER TABLE grants DROP COLUMN grantee_id; ALTER TABLE grants DROP COLUMN retiring_id;"                       \
+	"ALTER TABLE grants DROP COLUMN grantee_id; ALTER TABLE grants DROP COLUMN retiring_id;" KEYSTORE_BACK_TO_6    \
 	"DROP TABLE key_counts; DROP TABLE gone_keys;"                                                                 \
 	"PRAGMA user_version = 4"
 
