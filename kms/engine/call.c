@@ -336,8 +336,7 @@ struct engine_pending {
 
 static void pending_free(struct engine_pending *p)
 {
-	struct pkey_bytes prepared AUTO_PKEY_BYTES = p->call.prepared;
-
+	pkey_bytes_auto(&p->call.prepared);
 	json_decref(p->call.body);
 	json_decref(p->call.additional);
 	json_decref(p->request);
