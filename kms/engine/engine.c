@@ -340,7 +340,6 @@ enum err engine_run_due(struct engine *engine, uint64_t *ret_next_due)
 	pay_checkpoint(engine);
 	TRY(refusals_flush(engine));
 	TRY(prune_trail(engine, now));
-	store_rest(engine->store);
 	TRY(engine_next_due(engine, ret_next_due));
 	/* What is overdue could not be done: a damaged row, or a deletion that the clock alone says is due. */
 	if ((engine->checkpoint_owed && *ret_next_due > now + CHECKPOINT_RETRY) || *ret_next_due <= now)

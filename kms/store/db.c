@@ -2,12 +2,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include "kms/store/db.h"
 
-/* Pages of the writing connection: of 100,000 keys, those on the way to each row, and the rows of a thousand keys. */
-enum { DB_PATIENCE_MS = 10000, DB_PAGES_KIB = 16 * 1024 };
+enum { DB_PATIENCE_MS = 10000 };
 
 static const char damaged[] = "the keystore is damaged or not one";
 
@@ -124,29 +122,6 @@ enum err db_open(const char *path, int wal, struct db *ret)
 	*ret = db;
 	lock_init(&ret->lock);
 	return ERR_OK;
-}
-
-enum err db_keep_pages(struct db *db)
-{
-	char pragma[64];
-
-	snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%d", DB_PAGES_KIB);
-	return db_exec(db, pragma);
-}
-
-int db_rest(struct db *db)
-{
-	int64_t changes;
-	int idle;
-
-	pthread_mutex_lock(&db->lock);
-	changes = sqlite3_total_changes64(db->handle);
-	idle = changes == db->changes;
-	if (idle)
-		sqlite3_db_release_memory(db->handle);
-	db->changes = changes;
-	pthread_mutex_unlock(&db->lock);
-	return idle;
 }
 
 void db_close(struct db *db)

@@ -25,7 +25,6 @@ struct db {
 	sqlite3 *handle;
 	pthread_mutex_t lock; /* recursive */
 	sqlite3_stmt *statement[SQL_COUNT];
-	int64_t changes; /* how many there were at the last db_rest() */
 };
 
 struct store {
@@ -42,10 +41,6 @@ struct store {
 /** Open a connection with our pragmas; WAL when @wal. */
 enum err db_open(const char *path, int wal, struct db *ret);
 void db_close(struct db *db);
-/** Have room for the pages of many keys; it is taken as they come. */
-enum err db_keep_pages(struct db *db);
-/** Give the pages back if nothing was changed since the last time; whether that was so. */
-int db_rest(struct db *db);
 /** Run constant SQL without results. */
 enum err db_exec(struct db *db, const char *sql);
 /** A single integer, as of a PRAGMA. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +173,6 @@ static enum err connect_both(struct store *store)
 	TRY(schema_check(write, store->path));
 	TRY(db_exec(write, "PRAGMA journal_mode = WAL"));
 	TRY(schema_migrate(write));
-	TRY(db_keep_pages(write));
 	TRY(db_open(store->path, 1, &store->read));
 	return store_generation_read(store, &(uint64_t){0});
 }
@@ -213,12 +211,6 @@ void store_close(struct store *store)
 	memo_free(store->memo);
 	free(store->path);
 	free(store);
-}
-
-void store_rest(struct store *store)
-{
-	if (db_rest(&store->write) && db_rest(&store->read))
-		malloc_trim(0);
 }
 
 uint32_t store_owner_uid(const struct store *store)

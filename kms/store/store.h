@@ -55,8 +55,6 @@ enum err store_create(const char *path, const struct store_item *items, size_t c
  */
 enum err store_open(const char *path, struct store **ret);
 void store_close(struct store *store); /* NULL is fine */
-/** Called now and then: gives back the memory of pages that were read when nothing has been written since the last time. */
-void store_rest(struct store *store);
 
 uint32_t store_owner_uid(const struct store *store);
 /** The file's permission bits at the time it was opened. */

@@ -79,7 +79,7 @@ class Endpoint:
 
 
 class Service(Endpoint):
-    """signetfs, with its keystore below @base, request quotas off."""
+    """signetfs, with its keystore below @base, request quotas off, and room for many keys."""
 
     def __init__(self, base, build):
         self.home = tempfile.mkdtemp(prefix="signetfs-kms-", dir=base)
@@ -89,7 +89,7 @@ class Service(Endpoint):
         with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as f:
             f.write(os.urandom(32))
         with open(config, "w", encoding="utf-8") as f:
-            f.write(f"[kms]\nkeystore = {self.keystore}\nroot-key = keyfile:{key}\nquotas = none\n")
+            f.write(f"[kms]\nkeystore = {self.keystore}\nroot-key = keyfile:{key}\nquotas = none\nresource-quotas = keys=1000000\n")
         os.makedirs(f"{self.home}/.config/signetfs")
         os.rename(config, f"{self.home}/.config/signetfs/signetfs.ini")
         env = {"PATH": os.environ["PATH"], "HOME": self.home, "LC_ALL": "C.UTF-8"}
