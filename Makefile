@@ -84,6 +84,12 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(SUPPORT) $(ARCHIVE)
 	@printf '  LINK  %s\n' $@
 	@$(CC) $(SIGNETFS_LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVE) $(PKG_LIBS) -lcmocka
 
+# signetfs with things broken on purpose (tests/mutants/mutants.c): the lines that begin with WRAP name the functions that are replaced.
+MUTANTS := $(O)/tests/mutants/signetfs
+$(MUTANTS): $(O)/tests/mutants/mutants.o $(MAIN) $(ARCHIVE)
+	@printf '  LINK  %s\n' $@
+	@$(CC) $(SIGNETFS_LDFLAGS) $(shell sed -n '/^WRAP/s/[^,]*, \([a-z_]*\),.*/-Wl,--wrap=\1/p' tests/mutants/mutants.c) -o $@ $^ $(PKG_LIBS)
+
 # The benchmark's pass-through: the adapter over a plain directory (tests/bench/*.c replaces fs/vault), no cryptography.
 PASSTHROUGH := $(O)/tests/bench/passthrough
 $(PASSTHROUGH): $(patsubst %.c,$(O)/%.o,$(filter-out tests/bench/kms_%.c,$(wildcard tests/bench/*.c))) $(ARCHIVE)
@@ -126,7 +132,7 @@ units: $(TESTS) ## build the unit test programs
 check: ## everything a change must pass: layers, unit and integration tests; installs what they need
 	@$(MAKE) --no-print-directory deps-test
 	@$(MAKE) --no-print-directory check-all
-check-all: check-layers $(O)/signetfs $(TESTS)
+check-all: check-layers $(O)/signetfs $(MUTANTS) $(TESTS)
 	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) unit integration
 
 .PHONY: check-unit
@@ -134,7 +140,7 @@ check-unit: $(if $(T),$(O)/tests/unit/$(T),$(TESTS)) ## unit tests (T=test_base_
 	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) unit
 
 .PHONY: check-integration
-check-integration: $(O)/signetfs ## integration tests with real programs (T=test_mount_basic: one file)
+check-integration: $(O)/signetfs $(MUTANTS) ## integration tests with real programs (T=test_mount_basic: one file)
 	@$(PYTHON) tests/run.py --build $(O) $(if $(T),--only $(T)) integration
 
 .PHONY: soak
@@ -143,12 +149,12 @@ soak: deps-soak $(O)/signetfs ## hours of what `make check` does in minutes: rea
 
 .PHONY: check-asan
 check-asan: ## unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory O=$(O)-asan SANITIZE=address,undefined $(O)-asan/signetfs units
+	@$(MAKE) --no-print-directory O=$(O)-asan SANITIZE=address,undefined $(O)-asan/signetfs $(O)-asan/tests/mutants/signetfs units
 	@$(PYTHON) tests/run.py --build $(O)-asan $(if $(T),--only $(T)) unit integration
 
 .PHONY: check-tsan
 check-tsan: ## unit and integration tests under ThreadSanitizer
-	@$(MAKE) --no-print-directory O=$(O)-tsan SANITIZE=thread $(O)-tsan/signetfs units
+	@$(MAKE) --no-print-directory O=$(O)-tsan SANITIZE=thread $(O)-tsan/signetfs $(O)-tsan/tests/mutants/signetfs units
 	@$(PYTHON) tests/run.py --build $(O)-tsan $(if $(T),--only $(T)) unit integration
 
 .PHONY: check-tsan-unit
@@ -164,7 +170,7 @@ check-valgrind: $(TESTS) ## the vault's, formats' and key cache's unit tests und
 check-layers: ## includes point down the layers, third-party headers stay at home
 	@$(PYTHON) tests/check_layers.py
 
-STYLED = $(wildcard $(addsuffix /*.[ch],$(ROOMS) tests/unit tests/support tests/bench tests/fuzz))
+STYLED = $(wildcard $(addsuffix /*.[ch],$(ROOMS) tests/unit tests/support tests/bench tests/fuzz tests/mutants))
 .PHONY: check-style
 check-style: ## clang-format and cppcheck find nothing
 	@clang-format --dry-run --Werror $(STYLED)

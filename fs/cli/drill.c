@@ -5,9 +5,11 @@
 #include <string.h>
 #include "fs/cli/cli.h"
 #include "fs/cli/rehearse.h"
+#include "fs/fuse/mount.h"
+#include "fs/vault/vault.h"
 #include "kms/base/json.h"
 
-enum { FILES_DEFAULT = 50, FILES_MAX = 100000 };
+enum { FILES_DEFAULT = 50, FILES_MAX = 100000, OPTIONS_MAX = 16 };
 
 struct drill_request {
 	const char *report;
@@ -15,7 +17,51 @@ struct drill_request {
 	int json;
 	json_t *results; /* --json: one for each that was played */
 	size_t failed;
+	struct own_vault own;
+	struct cli_settings settings; /* which KMS is that vault's */
+	const char *passed[OPTIONS_MAX];
 };
+
+/* What was said of the person's own KMS, for the command that reads their vault. */
+static void pass_options(struct drill_request *q)
+{
+	const struct cli_settings *s = &q->settings;
+	const struct {
+		const char *option, *value;
+	} given[] = {{"--kms", s->given[CLI_SET_ENDPOINT]}, {"--region", s->given[CLI_SET_REGION]},
+		{"--keystore", s->given[CLI_SET_KEYSTORE]}, {"--root-key", s->given[CLI_SET_ROOT_KEY]},
+		{"--ca-file", s->given[CLI_SET_CA_FILE]}, {"--config", s->config_file}};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
+		if (given[i].value) {
+			q->passed[n++] = given[i].option;
+			q->passed[n++] = given[i].value;
+		}
+	if (s->insecure_http)
+		q->passed[n++] = "--insecure-http";
+	q->own.options = q->passed;
+}
+
+/* A word now rather than in the middle of the drill. -1: go on. */
+static int take_vault(struct drill_request *q, const char *given, char **ret_path)
+{
+	struct descriptor d;
+	struct mount_info info;
+
+	if (!given)
+		return -1;
+	*ret_path = cli_absolute(given);
+	if (!*ret_path)
+		return cli_error("out of memory");
+	enum err e = vault_read_descriptor(*ret_path, &d);
+	if (e != ERR_OK)
+		return cli_fail(e, "looking at the vault %s", given);
+	q->own.vault = *ret_path;
+	q->own.mounted = mount_find_source(*ret_path, &info) == ERR_OK;
+	pass_options(q);
+	return -1;
+}
 
 static int list_drills(void)
 {
@@ -56,7 +102,7 @@ static enum err play_one(struct drill_request *q, const struct drill *d, int alo
 		r->say = rehearse_say;
 		printf("Drill %s: %s\n", d->name, d->summary);
 	}
-	drill_play(d, q->files, r);
+	drill_play(d, q->files, &q->own, r);
 	q->failed += !story_held(r);
 	if (q->json)
 		json_array_append_new(q->results, story_json(r));
@@ -92,11 +138,24 @@ static int run(struct drill_request *q, const char *name)
 	return world_interrupted() ? rehearse_interrupted() : q->failed ? CLI_FAILED : CLI_DONE;
 }
 
+static int check(struct drill_request *q, const char *name)
+{
+	if (strcmp(name, "all") != 0 && !drill_find(name))
+		return cli_wrong_usage("drill", "there is no drill \"%s\"; the names: signetfs drill list", name);
+	if (q->files < 10 || q->files > FILES_MAX)
+		return cli_wrong_usage("drill", "--files takes 10 to %d", FILES_MAX);
+	return -1;
+}
+
 int cli_drill(int argc, char **argv)
 {
 	struct drill_request q = {.files = FILES_DEFAULT};
+	const char *vault = NULL;
+	char *path = NULL;
 	const struct cli_option options[] = {
 		{"files", 0, CLI_NUMBER, &q.files, "NUMBER", "files in the scratch vault (50)"},
+		{"vault", 0, CLI_TEXT, &vault, "VAULT",
+			"play with what this vault of yours holds, too; it is only read, with the KMS that is set"},
 		{"report", 0, CLI_TEXT, &q.report, "FILE",
 			"write a page of HTML; of all drills one each: FILE-NAME.html"},
 		{"json", 0, CLI_FLAG, &q.json, NULL, "print what happened as JSON"},
@@ -104,21 +163,22 @@ int cli_drill(int argc, char **argv)
 	};
 	const struct cli_usage usage = {"signetfs drill [OPTION]… NAME | all | list",
 		"Rehearse an event on a scratch vault and a scratch KMS, under load, and check what must hold. Nothing "
-		"of yours is "
-		"touched.\nExit code 1 when something did not hold. `signetfs drill list` has the names.",
-		1, 1, options, NULL};
+		"of yours is changed.\nExit code 1 when something did not hold. `signetfs drill list` has the names.",
+		1, 1, options, cli_settings_options(&q.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
 	if (done >= 0)
 		return done;
 	if (!strcmp(argv[1], "list"))
 		return list_drills();
-	if (strcmp(argv[1], "all") != 0 && !drill_find(argv[1]))
-		return cli_wrong_usage("drill", "there is no drill \"%s\"; the names: signetfs drill list", argv[1]);
-	if (q.files < 10 || q.files > FILES_MAX)
-		return cli_wrong_usage("drill", "--files takes 10 to %d", FILES_MAX);
-	done = rehearse_begin("a drill mounts its scratch vault");
-	if (done >= 0)
-		return done;
-	return run(&q, argv[1]);
+	done = check(&q, argv[1]);
+	if (done < 0)
+		done = take_vault(&q, vault, &path);
+	if (done < 0)
+		done = rehearse_begin("a drill mounts its scratch vault");
+	if (done < 0)
+		done = run(&q, argv[1]);
+	free(path);
+	cli_settings_free(&q.settings);
+	return done;
 }

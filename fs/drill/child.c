@@ -13,24 +13,25 @@
 
 enum { SAID_MAX = 700 };
 
-static void become(const char *const *argv, const char *const *env, int out, int errors, int dies_with_us)
+static void become(const char *const *argv, const char *const *env, int out, int errors, enum child_how how)
 {
 	sigset_t none;
 
-	if (dies_with_us)
+	if (how == CHILD_DIES_WITH_US)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (dup2(nothing, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
 		_exit(126);
 	/* Interrupted from the keyboard, it is the drill that ends what it started. */
-	setpgid(0, 0);
+	if (how != CHILD_AT_TERMINAL)
+		setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvpe(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
 	_exit(127);
 }
 
-enum err child_start(const char *const *argv, const char *const *env, int dies_with_us, struct child *ret)
+enum err child_start(const char *const *argv, const char *const *env, enum child_how how, struct child *ret)
 {
 	int pipe_fds[2];
 	FILE *errors = tmpfile();
@@ -44,7 +45,7 @@ enum err child_start(const char *const *argv, const char *const *env, int dies_w
 	fcntl(fileno(errors), F_SETFD, FD_CLOEXEC);
 	pid_t pid = fork();
 	if (pid == 0)
-		become(argv, env, pipe_fds[1], fileno(errors), dies_with_us);
+		become(argv, env, pipe_fds[1], fileno(errors), how);
 	close(pipe_fds[1]);
 	if (pid < 0) {
 		close(pipe_fds[0]);

@@ -14,8 +14,14 @@ struct child {
 	FILE *errors; /* a temporary file with what it said */
 };
 
-/** @argv and @env with NULL behind the last. @dies_with_us: killed when this thread ends. */
-enum err child_start(const char *const *argv, const char *const *env, int dies_with_us, struct child *ret);
+enum child_how {
+	CHILD_PLAIN,
+	CHILD_DIES_WITH_US, /* killed when this thread ends */
+	CHILD_AT_TERMINAL,  /* may ask the person for a passphrase */
+};
+
+/** @argv and @env with NULL behind the last. */
+enum err child_start(const char *const *argv, const char *const *env, enum child_how how, struct child *ret);
 /** Wait; what is left of the output is passed over. ERR_CLOSED with what it said unless it ends with 0. */
 enum err child_end(struct child *c, const char *what);
 

@@ -37,6 +37,9 @@ static int compare_one(const char *path, const struct stat *st, int type, struct
 		strncmp(path + ftw->base, "signetfs.", 9) == 0)
 		return 0;
 	snprintf(other, sizeof other, "%s%s", comparing.vault, path + strlen(comparing.copy));
+	/* A file that ends with a hole has no ciphertext there. */
+	if (read_tail(path, then) && then[0] == 0 && memcmp(then, then + 1, TAIL - 1) == 0)
+		return 0;
 	comparing.files++;
 	if (!read_tail(path, then) || !read_tail(other, now) || memcmp(then, now, TAIL) == 0)
 		comparing.same++;

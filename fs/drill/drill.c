@@ -37,20 +37,26 @@ const struct drill *drill_find(const char *name)
 	return NULL;
 }
 
-void drill_play(const struct drill *d, uint64_t files, struct story *record)
+static enum err play(const struct drill *d, struct stage *s)
+{
+	TRY(world_open(s->world));
+	s->load->record = s->record;
+	TRY(own_begin(s));
+	enum err e = d->play(s);
+	workload_stop(s->load);
+	if (s->load->files)
+		workload_tell(s->load, s->record);
+	own_end(s);
+	return e;
+}
+
+void drill_play(const struct drill *d, uint64_t files, const struct own_vault *own, struct story *record)
 {
 	struct world *world = calloc(1, sizeof *world);
 	struct workload *load = calloc(1, sizeof *load);
-	struct stage s = {record, world, load, files};
-	enum err e = world && load ? world_open(world) : err_fail(ERR_NO_MEMORY, "out of memory");
+	struct stage s = {.record = record, .world = world, .load = load, .files = files, .own = own};
+	enum err e = world && load ? play(d, &s) : err_fail(ERR_NO_MEMORY, "out of memory");
 
-	if (e == ERR_OK) {
-		load->record = record;
-		e = d->play(&s);
-		workload_stop(load);
-		if (load->files)
-			workload_tell(load, record);
-	}
 	if (e != ERR_OK)
 		story_stopped(record, e);
 	if (world)

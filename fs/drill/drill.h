@@ -8,7 +8,9 @@
  */
 
 #include <stdint.h>
+#include "fs/drill/own.h"
 #include "fs/drill/story.h"
+#include "fs/drill/tree.h"
 #include "fs/drill/workload.h"
 #include "fs/drill/world.h"
 #include "kms/base/err.h"
@@ -18,6 +20,8 @@ struct stage {
 	struct world *world;
 	struct workload *load;
 	uint64_t files;
+	const struct own_vault *own;
+	struct tree_sum ciphertext, contents; /* of it */
 };
 
 struct drill {
@@ -30,7 +34,7 @@ extern const struct drill drills[];
 const struct drill *drill_find(const char *name);
 
 /** Play it: what did not hold is in @record; so is a failure of the scene itself. */
-void drill_play(const struct drill *d, uint64_t files, struct story *record);
+void drill_play(const struct drill *d, uint64_t files, const struct own_vault *own, struct story *record);
 
 /* ---- For the scenes (scene.c) ---- */
 

@@ -86,9 +86,13 @@ static enum err nothing_is_served(struct stage *s, const struct way *way)
 /* Files leave one by one when their pages do, within a second of each other: so the first refusal is not the last read. */
 static enum err until_all_refused(struct stage *s)
 {
+	double until = story_now(s->record) + workload_patience();
 	uint64_t reads;
 
 	do {
+		if (story_now(s->record) > until)
+			return err_fail(
+				ERR_STALE, "some files can be read still after %u seconds", workload_patience());
 		reads = s->load->reads;
 		TRY(workload_wait(&s->load->read_errors, s->files, "reads that all fail"));
 	} while (s->load->reads != reads);

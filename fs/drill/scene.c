@@ -3,6 +3,13 @@
 #include <string.h>
 #include "fs/drill/drill.h"
 
+enum { PATIENCE_SECONDS = 60 };
+
+unsigned workload_patience(void)
+{
+	return PATIENCE_SECONDS;
+}
+
 enum err scene_mount(struct stage *s, const char *vault, struct scene *scene)
 {
 	return world_mount(s->world, s->world->endpoint, vault, "clear", scene->point);
@@ -23,7 +30,7 @@ enum err scene_set(struct stage *s, const char *const *init_options, struct scen
 	TRY(workload_make(s->load, s->record, ret->point, s->files));
 	story_event(s->record, REPORT_PLAIN, "A scratch vault with %llu files under the key %s",
 		(unsigned long long)s->files, strrchr(ret->key, '/') + 1);
-	return ERR_OK;
+	return own_bring(s, ret->point);
 }
 
 enum err scene_reencrypt(struct stage *s, const struct scene *scene, const char *const *args)
@@ -69,6 +76,7 @@ void scene_verify(struct stage *s, const char *what)
 	story_check(s->record, good == files && s->load->wrong == 0, what, "%llu of %llu files, every byte%s%s",
 		(unsigned long long)good, (unsigned long long)files, failed ? "; " : "",
 		failed ? strerror(failed) : "");
+	own_verify(s, s->load->point, what);
 }
 
 enum err scene_until_refused(struct stage *s, double since, double *ret_seconds)

@@ -88,6 +88,10 @@ enum err play_throttle(struct stage *s)
 	TRY(world_audited(s->world, NULL, NULL, "ThrottlingException", &audited));
 	story_check(s->record, audited > 0, "The KMS says so, too", "%llu refusals on its audit trail",
 		(unsigned long long)audited);
+	if (s->own->vault)
+		story_caution(s->record, "Your vault took no part.",
+			"What is counted here are files of the drill's own: the same number with bucket keys and "
+			"without.");
 	s->load->files = 0;
 	return ERR_OK;
 }

@@ -13,7 +13,7 @@
 #include "kms/base/io.h"
 #include "kms/base/latency.h"
 
-enum { FOLDER_NAME = 8, SIZE_MIN = 100, SIZE_SPREAD = 12000, PATIENCE_SECONDS = 60, PAUSE_MS = 2 };
+enum { FOLDER_NAME = 8, SIZE_MIN = 100, SIZE_SPREAD = 12000, PAUSE_MS = 2 };
 
 /* splitmix64: what file @number holds. */
 static size_t content(uint64_t number, uint8_t *out)
@@ -119,6 +119,7 @@ static void *write_on(void *context)
 
 void workload_move(struct workload *w, const char *point)
 {
+	snprintf(w->point, sizeof w->point, "%s", point);
 	snprintf(w->folder, sizeof w->folder, "%.*s/files", WORLD_PATH - FOLDER_NAME, point);
 }
 
@@ -205,8 +206,8 @@ enum err workload_wait(const _Atomic uint64_t *counter, uint64_t by, const char 
 	while (*counter < want) {
 		if (world_interrupted())
 			return err_fail(ERR_INTERRUPTED, "interrupted");
-		if (latency_now() - start > PATIENCE_SECONDS * CLOCK_SECOND)
-			return err_fail(ERR_STALE, "%s: not within %d seconds", what, PATIENCE_SECONDS);
+		if (latency_now() - start > workload_patience() * CLOCK_SECOND)
+			return err_fail(ERR_STALE, "%s: not within %u seconds", what, workload_patience());
 		pause_a_moment();
 	}
 	return ERR_OK;

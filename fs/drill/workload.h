@@ -16,7 +16,7 @@
 enum { WORKLOAD_SLOTS = 1200 }; /* tenths of a second */
 
 struct workload {
-	char folder[WORLD_PATH];
+	char point[WORLD_PATH], folder[WORLD_PATH];
 	const struct story *record; /* whose time it is */
 	int writes;                 /* does it write? */
 	pthread_t reader, writer;
@@ -37,7 +37,9 @@ void workload_stop(struct workload *w);
 /** Every file, every byte. How many are good; *ret_errno is of the last that was not, 0: wrong content. */
 uint64_t workload_verify(struct workload *w, int *ret_errno);
 
-/** Wait until @counter has grown by @by, at most a minute. ERR_STALE: it did not. */
+/** Seconds for which something that has to come is waited for (scene.c). */
+unsigned workload_patience(void);
+/** Wait until @counter has grown by @by. ERR_STALE: it did not. */
 enum err workload_wait(const _Atomic uint64_t *counter, uint64_t by, const char *what);
 
 /** The chart of operations over time, and the figures. */

@@ -82,15 +82,14 @@ static const char *words(const struct world *w, const char *const *argv, char *o
 {
 	int ours = argv[0] == w->program && argv[1], group = ours && !strcmp(argv[1], "kms") && argv[2];
 
-	snprintf(out, size, "%s%s%s%s%s", ours ? "signetfs" : argv[0], ours ? " " : "", ours ? argv[1] : "",
+	snprintf(out, size, "%.400s%s%.40s%s%.40s", ours ? "signetfs" : argv[0], ours ? " " : "", ours ? argv[1] : "",
 		group ? " " : "", group ? argv[2] : "");
 	return out;
 }
 
-static enum err run_lines(
-	struct world *w, const char *const *argv, void (*each)(void *context, const char *line), void *context)
+static enum err run_in(struct world *w, const char *const *env, enum child_how how, const char *const *argv,
+	void (*each)(void *context, const char *line), void *context)
 {
-	struct environment env;
 	struct child c;
 	char shown[512];
 	char *line = NULL;
@@ -99,8 +98,7 @@ static enum err run_lines(
 
 	if (interrupted && !w->closing)
 		return err_fail(ERR_INTERRUPTED, "interrupted");
-	make_environment(w, &env);
-	TRY(child_start(argv, env.list, 0, &c));
+	TRY(child_start(argv, env, how, &c));
 	while (c.out && (n = getline(&line, &size, c.out)) > 0) {
 		line[n - (line[n - 1] == '\n')] = '\0';
 		if (each)
@@ -108,9 +106,20 @@ static enum err run_lines(
 	}
 	free(line);
 	/* A signal ended the reading. */
-	if (interrupted && !w->closing)
+	int give_up = interrupted && !w->closing;
+	if (give_up)
 		kill(c.pid, SIGTERM);
-	return child_end(&c, words(w, argv, shown, sizeof shown));
+	enum err e = child_end(&c, words(w, argv, shown, sizeof shown));
+	return give_up ? err_fail(ERR_INTERRUPTED, "interrupted") : e;
+}
+
+static enum err run_lines(
+	struct world *w, const char *const *argv, void (*each)(void *context, const char *line), void *context)
+{
+	struct environment env;
+
+	make_environment(w, &env);
+	return run_in(w, env.list, CHILD_PLAIN, argv, each, context);
 }
 
 static void with_program(const struct world *w, const char *const *args, const char *argv[WORLD_ARGS])
@@ -130,6 +139,14 @@ enum err world_lines(
 
 	with_program(w, args, argv);
 	return run_lines(w, argv, each, context);
+}
+
+enum err world_run_as_person(struct world *w, const char *const *args)
+{
+	const char *argv[WORLD_ARGS];
+
+	with_program(w, args, argv);
+	return run_in(w, (const char *const *)environ, CHILD_AT_TERMINAL, argv, NULL, NULL);
 }
 
 enum err world_program(struct world *w, const char *const *args)
@@ -313,7 +330,7 @@ enum err world_serve(struct world *w, const char *quotas, const char *const *opt
 		args[n++] = *options;
 	with_program(w, args, argv);
 	make_environment(w, &env);
-	TRY(child_start(argv, env.list, 1, &c));
+	TRY(child_start(argv, env.list, CHILD_DIES_WITH_US, &c));
 	enum err e = c.out ? read_address(w, c.out) : err_system("pipe");
 	if (e != ERR_OK) {
 		kill(c.pid, SIGKILL);

@@ -57,6 +57,8 @@ int world_interrupted(void);
  */
 enum err world_run(struct world *w, char **ret_out, const char *const *args);
 #define WORLD_RUN(w, out, ...) world_run(w, out, (const char *const[]){__VA_ARGS__, NULL})
+/** With the person's own environment, configuration and terminal; what it prints is passed over. */
+enum err world_run_as_person(struct world *w, const char *const *args);
 /** What it prints is one JSON value. */
 enum err world_ask(struct world *w, json_t **ret, const char *const *args);
 #define WORLD_ASK(w, ret, ...) world_ask(w, ret, (const char *const[]){__VA_ARGS__, NULL})

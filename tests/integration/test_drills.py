@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from conftest import LIMIT, SIGNETFS, needs_fuse
+from conftest import LIMIT, SIGNETFS, Box, Mounted, needs_fuse
 
 pytestmark = needs_fuse
 
@@ -59,6 +61,84 @@ def test_the_drill_holds(box, name):
     text = "".join(ET.parse(page).getroot().itertext())
     assert all(c["what"] in text and c["detail"] in text for c in result["checks"])
     assert left_behind(box) == []
+
+
+OWN = ["Every file of your vault can be read with your KMS", "Your vault is bit for bit as it was"]
+
+
+def picture(top):
+    """Everything there is to know about a tree but when it was last read."""
+    found = {}
+    for folder, names, files in os.walk(top):
+        for path in [folder, *(os.path.join(folder, n) for n in names + files)]:
+            st = os.lstat(path)
+            content = open(path, "rb").read() if stat.S_ISREG(st.st_mode) else None
+            found[path] = (st.st_mode, st.st_ino, st.st_nlink, st.st_uid, st.st_gid, st.st_size, st.st_mtime_ns, st.st_ctime_ns,
+                           content, {n: os.getxattr(path, n) for n in os.listxattr(path, follow_symlinks=False)})
+    return found
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A vault of a person's own, with a bit of everything, and how its KMS was asked for it."""
+    box = Box(tmp_path_factory.mktemp("own"))
+    try:
+        box.make_keystore()
+        m = Mounted(box)
+        os.makedirs(m.path("folder/deep"))
+        for path, content in (("letter", b"Dear Ada\n"), ("folder/large", os.urandom(300_000)), ("empty", b"")):
+            with open(m.path(path), "wb") as f:
+                f.write(content)
+        with open(m.path("holes"), "wb") as f:
+            f.write(b"x")
+            f.truncate(100_000)
+        os.link(m.path("letter"), m.path("folder/same letter"))
+        os.symlink("letter", m.path("folder/deep/link"))
+        box.umount(m.point)
+        yield m
+    finally:
+        box.close()
+
+
+@pytest.mark.parametrize("name", ["migration", "compromise", "restore", "throttle"])
+def test_with_a_vault_of_ones_own(own, name):
+    """It takes part, and stays bit for bit as it was; its KMS is asked to decrypt, and nothing else."""
+    box, before = own.box, picture(own.vault)
+
+    def asked():
+        return [json.loads(line)["eventName"] for line in box.run("kms", "audit", "--json-lines").stdout.splitlines()]
+
+    calls = asked()
+    result, = json.loads(box.run("drill", "--json", "--files", "10", "--vault", own.vault, name).stdout)
+    assert result["held"] and picture(own.vault) == before
+    assert set(asked()[len(calls):]) <= {"Decrypt"}
+    checks = {c["what"]: c["detail"] for c in result["checks"]}
+    assert OWN[1] in checks and left_behind(box) == []
+    if name == "throttle":
+        assert "Your vault took no part." in checks
+        return
+    # letter, large, empty, holes and the second name of the first
+    assert OWN[0] in checks and any(d == "5 files, every byte" for w, d in checks.items() if w.endswith("what your vault holds, too"))
+
+
+def test_a_damaged_file_of_ones_own_turns_it_red(own):
+    box = own.box
+    copy = box.path("damaged")
+    shutil.copytree(own.vault, copy, symlinks=True)
+    largest = max((os.path.join(d, n) for d, _, names in os.walk(copy) for n in names), key=lambda p: os.lstat(p).st_size)
+    with open(largest, "r+b") as f:
+        f.seek(200_000)
+        f.write(b"damage")
+    done = box.run("drill", "--json", "--files", "10", "--vault", copy, "compromise", code=1)
+    result, = json.loads(done.stdout)
+    broken = {c["what"]: c["detail"] for c in result["checks"] if not c["held"]}
+    assert set(broken) == {OWN[0], "it could be played to the end"} and "large" in broken[OWN[0]]
+    assert left_behind(box) == []
+
+
+def test_no_vault(own):
+    done = own.box.run("drill", "--vault", own.box.path("none"), "rotation", code=None)
+    assert done.returncode != 0 and "looking at the vault" in done.stderr
 
 
 @pytest.mark.parametrize("name, at, how", [("outage", "The KMS is killed", signal.SIGTERM),
