@@ -6,12 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "fs/drill/drill.h"
+#include "fs/vault/vault.h"
 
-enum { TAIL = 64 };
+/* Less than what any content has as ciphertext: so it is never the header, which wrapping anew changes. */
+enum { TAIL = 32 };
 
 /* nftw() has no context. One drill at a time. */
 static struct {
 	const char *copy, *vault;
+	off_t header; /* the length of each file's */
 	uint64_t files, same;
 } comparing;
 
@@ -33,7 +36,7 @@ static int compare_one(const char *path, const struct stat *st, int type, struct
 	char other[2 * WORLD_PATH];
 
 	/* Records of the vault itself are no file's content. */
-	if (type != FTW_F || st->st_size < TAIL || strstr(path, "/.signetfs/") ||
+	if (type != FTW_F || st->st_size < comparing.header + TAIL || strstr(path, "/.signetfs/") ||
 		strncmp(path + ftw->base, "signetfs.", 9) == 0)
 		return 0;
 	snprintf(other, sizeof other, "%s%s", comparing.vault, path + strlen(comparing.copy));
@@ -48,6 +51,10 @@ static int compare_one(const char *path, const struct stat *st, int type, struct
 
 static enum err compare(const char *copy, const char *vault)
 {
+	struct descriptor d;
+
+	TRY(vault_read_descriptor(vault, &d));
+	comparing.header = (off_t)d.header_length;
 	comparing.copy = copy;
 	comparing.vault = vault;
 	comparing.files = comparing.same = 0;

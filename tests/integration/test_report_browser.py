@@ -18,18 +18,25 @@ WIDTH, HEIGHT = 1000, 1600
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def pages(tmp_path_factory):
+    """A page of the bench and one of a drill, whose timeline has most in it."""
     if not CHROMIUM:
         pytest.skip("chromium is not installed: nobody looked at the reports")
     from conftest import Box
 
     box = Box(tmp_path_factory.mktemp("page"))
-    path = box.path("page.html")
+    found = {"bench": box.path("bench.html"), "drill": box.path("drill.html")}
     try:
-        box.run("bench", "kms", "--files", "50", "--report", path)
-        yield path
+        box.run("bench", "kms", "--files", "50", "--report", found["bench"])
+        box.run("drill", "--files", "10", "--report", found["drill"], "migration")
+        yield found
     finally:
         box.close()
+
+
+@pytest.fixture
+def page(pages):
+    return pages["bench"]
 
 
 def chromium(tmp_path, *options):
@@ -97,14 +104,27 @@ def test_screenshot(page, tmp_path, mode, paper, bar):
 def test_what_the_browser_makes_of_it(page, tmp_path):
     done = chromium(tmp_path, "--dump-dom", f"file://{page}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("<svg") == done.stdout.count("<desc id=") >= 4
+    assert "CONSOLE" not in done.stderr, done.stderr
+    # The timeline, calls over time, calls by operation, time, latency.
+    assert done.stdout.count("<svg") == done.stdout.count("<desc id=") == 5
+    assert all(f"<strong>{title}</strong>" in done.stdout for title in ("KMS calls over time", "Latency of a KMS call"))
     assert re.search(r"<title id=.t1.>", done.stdout) and "aria-labelledby" in done.stdout
     assert "GenerateDataKey" in done.stdout and "<script" not in done.stdout
 
 
-def test_no_text_is_cut_or_overlaps(page, tmp_path):
+def test_it_asks_for_nothing(pages):
+    """Nothing in it could be fetched, and its policy forbids that as well."""
+    for path in pages.values():
+        with open(path) as f:
+            text = f.read()
+        assert not re.search(r"\b(src|href|srcset|action|data)\s*=|url\(|@import|<(script|link|img|iframe|object)\b", text), path
+        assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in text
+
+
+@pytest.mark.parametrize("which", ["bench", "drill"])
+def test_no_text_is_cut_or_overlaps(pages, which, tmp_path):
     """Measured by the browser itself: no label of a chart leaves its picture or lies on another one. The script is the test's, not the page's."""
-    with open(page) as f:
+    with open(pages[which]) as f:
         text = f.read()
     probe = """<script>addEventListener("load", () => { const bad = [];
       for (const svg of document.querySelectorAll("svg")) { const whole = svg.getBoundingClientRect();

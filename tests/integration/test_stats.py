@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -61,6 +62,15 @@ def test_counts_are_those_of_the_audit_trail(busy):
     assert client["failed"] == 0 and client["given_up"] == 0
     assert client["latency"]["count"] == s["kms"]["calls"]
     assert s["cost"]["made_usd"] == pytest.approx(s["kms"]["calls"] * 0.03 / 10000)
+
+
+def test_the_socket_is_the_owners_alone(busy):
+    folder = "/run/signetfs" if os.geteuid() == 0 else next(
+        d for d in (f"/run/user/{os.geteuid()}/signetfs", f"/tmp/signetfs-{os.geteuid()}") if os.path.isdir(d))
+    device = os.stat(busy.point).st_dev
+    socket = os.path.join(folder, f"mount-{os.major(device)}-{os.minor(device)}.sock")
+    assert stat.S_ISSOCK(os.stat(socket).st_mode) and stat.S_IMODE(os.stat(socket).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
 
 
 def test_latency_is_of_every_request(busy):
