@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,6 +28,7 @@ enum { REQUEST_MAX = 65536, ANSWER_MAX = 1 << 20, PATIENCE_SECONDS = 2 };
 struct control {
 	struct mount *mount;
 	struct sockaddr_un address;
+	ino_t inode; /* of the socket there, while it is ours */
 	int listener, stop_fd;
 	pthread_t thread;
 	struct control_job *job; /* the last move; NULL: none */
@@ -187,23 +189,68 @@ static void *control_main(void *context)
 	return NULL;
 }
 
-static enum err listen_there(struct control *c)
+/*
+ * A device number is free as soon as the kernel has unmounted, which is before the process that served the mount takes its socket away:
+ * by then another mount may have the number, and its socket the name. So the name is taken over, and given up, under a lock.
+ */
+static int lock_names(const struct control *c)
 {
+	char dir[sizeof c->address.sun_path];
+
+	snprintf(dir, sizeof dir, "%s", c->address.sun_path);
+	*strrchr(dir, '/') = '\0';
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, LOCK_EX) && errno == EINTR)
+		;
+	return fd;
+}
+
+static void unlock_names(int names)
+{
+	if (names >= 0)
+		close(names);
+}
+
+static enum err bind_there(struct control *c)
+{
+	struct stat st;
+
 	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->listener < 0)
 		return err_system("control socket");
 	/* A socket there is left over: the device number is this mount's now. */
 	unlink(c->address.sun_path);
-	if (bind(c->listener, (struct sockaddr *)&c->address, sizeof c->address) || chmod(c->address.sun_path, 0600) ||
-		listen(c->listener, 8))
+	if (bind(c->listener, (struct sockaddr *)&c->address, sizeof c->address) || lstat(c->address.sun_path, &st))
+		return err_system("control socket %s", c->address.sun_path);
+	c->inode = st.st_ino;
+	if (chmod(c->address.sun_path, 0600) || listen(c->listener, 8))
 		return err_system("control socket %s", c->address.sun_path);
 	return ERR_OK;
+}
+
+static enum err listen_there(struct control *c)
+{
+	int names = lock_names(c);
+	enum err e = bind_there(c);
+
+	unlock_names(names);
+	return e;
+}
+
+static void remove_socket(const struct control *c)
+{
+	int names = lock_names(c);
+	struct stat st;
+
+	if (c->inode && lstat(c->address.sun_path, &st) == 0 && st.st_ino == c->inode)
+		unlink(c->address.sun_path);
+	unlock_names(names);
 }
 
 static void control_free(struct control *c)
 {
 	if (c->listener >= 0) {
-		unlink(c->address.sun_path);
+		remove_socket(c);
 		close(c->listener);
 	}
 	if (c->stop_fd >= 0)

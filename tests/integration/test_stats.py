@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import select
+import socket
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SIGNETFS, Mounted, Service, needs_fuse
+from conftest import LIMIT, SIGNETFS, Mounted, Service, needs_fuse
 
 pytestmark = needs_fuse
 FILES = 15
@@ -64,13 +66,38 @@ def test_counts_are_those_of_the_audit_trail(busy):
     assert s["cost"]["made_usd"] == pytest.approx(s["kms"]["calls"] * 0.03 / 10000)
 
 
-def test_the_socket_is_the_owners_alone(busy):
+def control_socket(point):
     folder = "/run/signetfs" if os.geteuid() == 0 else next(
         d for d in (f"/run/user/{os.geteuid()}/signetfs", f"/tmp/signetfs-{os.geteuid()}") if os.path.isdir(d))
-    device = os.stat(busy.point).st_dev
-    socket = os.path.join(folder, f"mount-{os.major(device)}-{os.minor(device)}.sock")
-    assert stat.S_ISSOCK(os.stat(socket).st_mode) and stat.S_IMODE(os.stat(socket).st_mode) == 0o600
-    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    device = os.stat(point).st_dev
+    return os.path.join(folder, f"mount-{os.major(device)}-{os.minor(device)}.sock")
+
+
+def test_the_socket_is_the_owners_alone(busy):
+    path = control_socket(busy.point)
+    assert stat.S_ISSOCK(os.stat(path).st_mode) and stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+
+
+def test_a_socket_of_the_next_mount_is_left_alone(mounted):
+    """A device number is used again at once, while the process that had it is still ending: it must not take the next one's socket away."""
+    path = control_socket(mounted.point)
+    process = os.pidfd_open(mounted.pid())
+    next_one = socket.socket(socket.AF_UNIX)
+    try:
+        os.unlink(path)
+        next_one.bind(path)
+        ours = os.stat(path).st_ino
+        subprocess.run(["fusermount3", "-u", mounted.point], check=True, timeout=LIMIT)
+        mounted.box.mounts.remove(mounted.point)
+        assert select.select([process], [], [], LIMIT)[0], "the mount's process goes on"
+        # Another test's mount may have the number by now: then the name is its.
+        assert os.path.exists(path)
+        if os.stat(path).st_ino == ours:
+            os.unlink(path)
+    finally:
+        next_one.close()
+        os.close(process)
 
 
 def test_latency_is_of_every_request(busy):

@@ -159,13 +159,13 @@ static int make_tree(void **state)
 {
 	struct tree *t = calloc(1, sizeof *t);
 
+	assert_non_null(t);
+	*state = t;
 	strcpy(t->path, "/tmp/signetfs-test-tree-XXXXXX");
-	if (!mkdtemp(t->path))
-		return -1;
+	assert_non_null(mkdtemp(t->path));
 	snprintf(t->file, sizeof t->file, "%s/file", t->path);
 	snprintf(t->link, sizeof t->link, "%s/link", t->path);
 	put(t->file, "content");
-	*state = t;
 	return symlink("target", t->link);
 }
 
