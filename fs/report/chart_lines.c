@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-enum { LEFT = 64, RIGHT = 18, HEIGHT = 320, BOTTOM = 46, TOP = 30, MARKED_POINTS_MAX = 40 };
+/* LEFT: room for "1,000,000". */
+enum { LEFT = 80, RIGHT = 18, HEIGHT = 320, BOTTOM = 46, TOP = 30, MARKED_POINTS_MAX = 40 };
 
 struct axes {
 	struct scale x, y;

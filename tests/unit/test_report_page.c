@@ -103,6 +103,25 @@ static void text_is_never_markup(void **state)
 	assert_int_equal(occurrences("<title>"), occurrences("</title>") - occurrences("<title id="));
 }
 
+/* Labels end at the axis: a long one may not begin before the picture does. */
+static void a_large_number_is_not_cut(void **state)
+{
+	const double x[] = {0, 1}, y[] = {1, 200000};
+	const struct report_series lines = {"calls", x, y, 2};
+	struct report *r = begin();
+	const char *text, *label = NULL;
+
+	(void)state;
+	report_chart(r, &(struct report_chart){REPORT_LINES, "t", "d", "x", "y", 1, NULL, &lines, 1});
+	end(r);
+	const char *number = strstr(page, ">1,000,000</text>");
+	assert_non_null(number);
+	for (text = page; (text = strstr(text, "<text x='")) && text < number; text++)
+		label = text + strlen("<text x='");
+	assert_non_null(label);
+	assert_true(strtod(label, NULL) >= markup_width("1,000,000"));
+}
+
 static void a_page_fetches_nothing(void **state)
 {
 	struct report *r = begin();
@@ -130,9 +149,9 @@ static void lines_begin_and_end_in_the_corners(void **state)
 	report_chart(r, &(struct report_chart){REPORT_LINES, "T", "D", "s", "calls", 0, NULL, &series, 1});
 	report_chart(r, &(struct report_chart){REPORT_STEPS, "T", "D", "s", "calls", 0, NULL, &series, 1});
 	end(r);
-	/* 64 … 742 across, 274 … 30 up, as in the header of the file; in the middle a fifth of the height. */
-	assert_int_equal(occurrences("d='M64.0 274.0L403.0 225.2L742.0 30.0'"), 1);
-	assert_int_equal(occurrences("d='M64.0 274.0H403.0V225.2H742.0V30.0'"), 1);
+	/* 80 … 742 across, 274 … 30 up, as in the header of the file; in the middle a fifth of the height. */
+	assert_int_equal(occurrences("d='M80.0 274.0L411.0 225.2L742.0 30.0'"), 1);
+	assert_int_equal(occurrences("d='M80.0 274.0H411.0V225.2H742.0V30.0'"), 1);
 	assert_int_equal(occurrences("id='t1'"), 1);
 	assert_int_equal(occurrences("id='d2'"), 1);
 	assert_int_equal(occurrences("aria-labelledby='t2 d2'"), 1);
@@ -246,6 +265,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_page_fetches_nothing, forget_page),
 		cmocka_unit_test_teardown(lines_begin_and_end_in_the_corners, forget_page),
 		cmocka_unit_test_teardown(bars_have_their_values, forget_page),
+		cmocka_unit_test_teardown(a_large_number_is_not_cut, forget_page),
 		cmocka_unit_test_teardown(events_that_meet_are_stacked, forget_page),
 		cmocka_unit_test_teardown(nothing_to_draw_is_no_error, forget_page),
 		cmocka_unit_test_teardown(a_page_replaces_another_or_leaves_it, forget_page),
