@@ -95,12 +95,12 @@ static void put_charts(struct story *r, const struct bench_kms_result *x)
 {
 	const struct bench_kms_mode *a = &x->with, *z = &x->without;
 
-	put_over_time(r, x);
 	put_bars(r, "KMS calls by operation",
 		"With bucket keys a handful, without one for each file made and one for each read.", "KMS calls", 1,
 		(const char *const[]){"GenerateDataKey", "Decrypt"},
 		(const double[]){(double)a->generated, (double)a->decrypted},
 		(const double[]){(double)z->generated, (double)z->decrypted});
+	put_over_time(r, x);
 	put_bars(r, "Time", "The same work, once with each.", "seconds", 0,
 		(const char *const[]){"files made", "files read"}, a->seconds, z->seconds);
 	put_latency(r, a, z);

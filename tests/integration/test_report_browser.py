@@ -105,7 +105,7 @@ def test_what_the_browser_makes_of_it(page, tmp_path):
     done = chromium(tmp_path, "--dump-dom", f"file://{page}")
     assert done.returncode == 0, done.stderr
     assert "CONSOLE" not in done.stderr, done.stderr
-    # The timeline, calls over time, calls by operation, time, latency.
+    # The timeline, calls by operation, calls over time, time, latency.
     assert done.stdout.count("<svg") == done.stdout.count("<desc id=") == 5
     assert all(f"<strong>{title}</strong>" in done.stdout for title in ("KMS calls over time", "Latency of a KMS call"))
     assert re.search(r"<title id=.t1.>", done.stdout) and "aria-labelledby" in done.stdout
