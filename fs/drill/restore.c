@@ -63,12 +63,22 @@ static enum err refused_first(struct stage *s, const struct person *p, const cha
 	return e == ERR_OK ? world_umount(s->world, point) : ERR_OK;
 }
 
+/* What is decrypted may be the person's own: it goes into another scratch vault, so that nothing of it lies on the disk in the clear. */
+static enum err make_safe_place(struct stage *s, const struct scene *scene, char ret_point[WORLD_PATH])
+{
+	char vault[WORLD_PATH];
+
+	world_path(s->world, "safe", vault);
+	TRY(WORLD_RUN(s->world, NULL, "init", "--kms", s->world->endpoint, "--key", scene->key, vault));
+	return world_mount(s->world, s->world->endpoint, vault, "plain", ret_point);
+}
+
 /* Rescue disks and containers have no FUSE. */
-static enum err decrypt_there(struct stage *s, const char *restored)
+static enum err decrypt_there(struct stage *s, const char *safe, const char *restored)
 {
 	char plain[WORLD_PATH];
 
-	world_path(s->world, "plain", plain);
+	snprintf(plain, sizeof plain, "%.*s/out", WORLD_PATH - 8, safe);
 	TRY(WORLD_RUN(s->world, NULL, "restore", "--kms", s->world->url, restored, plain));
 	story_event(s->record, REPORT_PLAIN, "signetfs restore decrypts the copy into a folder");
 	workload_move(s->load, plain);
@@ -78,10 +88,13 @@ static enum err decrypt_there(struct stage *s, const char *restored)
 
 static enum err open_elsewhere(struct stage *s, struct scene *scene, const struct person *p, const char *restored)
 {
+	char safe[WORLD_PATH];
+
 	TRY(refused_first(s, p, restored));
 	TRY(let_in(s, scene, p));
+	TRY(make_safe_place(s, scene, safe));
 	person_act(s->world, p);
-	TRY(decrypt_there(s, restored));
+	TRY(decrypt_there(s, safe, restored));
 	TRY(world_mount(s->world, s->world->url, restored, "theirs", scene->point));
 	story_phase(s->record, REPORT_GOOD, "vault", "open in the other account");
 	workload_move(s->load, scene->point);
