@@ -88,7 +88,7 @@ def options_of(box, *command):
     (["init"], ["signetfs.1"]),
     (["info"], ["signetfs.1"]),
     (["stats"], ["signetfs-stats.1"]),
-    (["drill"], ["signetfs-drill.1"]),
+    (["drill"], ["signetfs-drill.1", "signetfs.1"]),
     (["bench"], ["signetfs-bench.1", "signetfs.1"]),
     (["mount"], ["signetfs-mount.8", "signetfs.1"]),
     (["umount"], ["signetfs-mount.8"]),
