@@ -424,12 +424,12 @@ def test_as_an_ordinary_user(world):
     assert (mine.st_uid, stat.S_IMODE(mine.st_mode) & 0o6000) == (USER, 0o4000)
     assert (theirs.st_uid, stat.S_IMODE(theirs.st_mode) & 0o6000) == (USER, 0)
     assert os.getxattr(os.path.join(out, "theirs"), "user.a") == b"b" and read(os.path.join(out, "theirs")) == b"t"
-    # What in it may not be read is not called damaged.
+    # What in it may not be read, contents and attribute, is not called damaged.
     world.box.run("mount", vault, point, env=env)
     lower = lower_names(vault, point)["theirs"]
     world.box.run("umount", point)
     os.chmod(os.path.join(vault, lower), 0)
     code, stdout, stderr = run_as(USER, as_user_restore, env, ["fsck", "--json", vault])
     findings = [json.loads(line) for line in stdout.splitlines()][:-1]
-    assert code == 8 and told(findings) == [("unreadable", "unchecked", "theirs")], (code, stdout, stderr)
+    assert code == 8 and told(findings) == [("unreadable", "unchecked", "theirs")] * 2, (code, stdout, stderr)
     assert service.stop() == 0
