@@ -194,6 +194,19 @@ static int run(struct keys *k)
 	return CLI_DONE;
 }
 
+/* Headers name keys, never aliases: "nothing is under it" would look like the proof that the alias's key can go. */
+static int check_key(const char *key)
+{
+	const char *alias = key ? strstr(key, "alias/") : NULL;
+
+	if (!alias)
+		return -1;
+	return cli_wrong_usage("keys",
+		"--key takes a key's ARN or id, or a backing key: headers name no alias. Which key it is: "
+		"signetfs kms describe-key --key-id %s",
+		alias);
+}
+
 int cli_keys(int argc, char **argv)
 {
 	struct keys k = {.vault = NULL};
@@ -207,16 +220,16 @@ int cli_keys(int argc, char **argv)
 		{NULL, 0, CLI_FLAG, NULL, NULL, NULL},
 	};
 	const struct cli_usage usage = {"signetfs keys [OPTION]… VAULT",
-		"Which KMS keys and backing keys the files of a vault still depend on, as their headers say. No key is "
-		"used, "
-		"the KMS is not asked "
-		"and nothing is locked, so it works on a vault in use; what a header says is proven when its file is "
-		"read.",
+		"Which KMS keys and backing keys the files of a vault still depend on, as their headers say. No key "
+		"is used, the KMS is not asked and nothing is locked, so it works on a vault in use; what a header "
+		"says is proven when its file is read.",
 		1, 1, options, cli_settings_options(&k.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
 	if (done < 0 && k.lower && !k.paths)
 		done = cli_wrong_usage("keys", "--lower says how --paths shows names: give both");
+	if (done < 0)
+		done = check_key(k.key);
 	if (done < 0) {
 		k.vault = argv[1];
 		done = run(&k);

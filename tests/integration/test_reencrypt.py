@@ -113,6 +113,7 @@ def test_a_move_costs_calls_by_bucket_keys_and_lets_the_old_key_go(vault_box, da
     # Opening and proving the volume key, and one old bucket key.
     assert made == {"GenerateDataKey": 1, "Decrypt": 3, "ReEncrypt": 1}
     assert "Nothing is under" in box.run("keys", vault, "--key", ids["old"]).stdout
+    assert "headers name no alias" in box.run("keys", vault, "--key", "alias/old", code=2).stderr
     assert files_under(box, vault, ids["new"]) == INODES
     box.run("kms", "schedule-key-deletion", "--key-id", ids["old"], "--pending-window-in-days", "7")
     check_vault(box, vault, contents)
