@@ -2,9 +2,11 @@
 #include "fs/cli/keystore.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "kms/base/clock.h"
+#include "kms/base/io.h"
 #include "kms/base/json.h"
 
 struct audit {
@@ -67,18 +69,32 @@ static void add_row(struct audit *a, const json_t *record)
 	cli_table_add(a->table, cells);
 }
 
+/* As it is for a program; for a person without what a terminal would obey. */
+static enum err put_record(const char *text)
+{
+	char *copy AUTO_FREE = strdup(text);
+
+	if (!copy)
+		return ERR_NO_MEMORY;
+	if (cli_is_terminal(stdout))
+		cli_make_printable(copy);
+	fputs(copy, stdout);
+	return ERR_OK;
+}
+
 static enum err on_record(void *context, const char *text)
 {
 	struct audit *a = context;
 	json_t *record AUTO_JSON = NULL;
 
 	if (a->json_lines) {
-		puts(text);
+		TRY(put_record(text));
+		putchar('\n');
 		return ERR_OK;
 	}
 	if (a->json) {
-		printf("%s\n%s", a->records++ ? "," : "", text);
-		return ERR_OK;
+		fputs(a->records++ ? ",\n" : "\n", stdout);
+		return put_record(text);
 	}
 	TRY(json_parse(text, strlen(text), &record));
 	add_row(a, record);

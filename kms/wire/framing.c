@@ -17,12 +17,21 @@ static int is_token(const char *name)
 	return name[0] && strspn(name, characters) == strlen(name);
 }
 
+/* RFC 9110 section 5.5: what another reader may take for the end of the line, or of the text, is in no value. */
+static int is_clean(const char *value)
+{
+	for (; *value; value++)
+		if (((unsigned char)*value < ' ' && *value != '\t') || *value == 0x7f)
+			return 0;
+	return 1;
+}
+
 static enum MHD_Result look_at(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	struct framing *f = context;
 
 	(void)kind;
-	f->unsound |= !is_token(name);
+	f->unsound |= !is_token(name) || (value && !is_clean(value));
 	if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH))
 		f->lengths++;
 	if (!strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING)) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kms/wire/server_internal.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,17 +25,11 @@ static void peer_name(struct peer *p, const struct sockaddr *a)
 {
 	struct ucred credentials;
 	socklen_t len = sizeof(credentials);
-	const void *address = NULL;
 
-	snprintf(p->address, sizeof(p->address), "%s", "local");
-	if (a && a->sa_family == AF_INET)
-		address = &((const struct sockaddr_in *)a)->sin_addr;
-	if (a && a->sa_family == AF_INET6)
-		address = &((const struct sockaddr_in6 *)a)->sin6_addr;
-	if (address) {
-		inet_ntop(a->sa_family, address, p->address, sizeof(p->address));
+	network_address(a, p->address, sizeof(p->address));
+	p->network = network_of(a);
+	if (a && a->sa_family != AF_UNIX)
 		return;
-	}
 	if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) == 0 && len == sizeof(credentials)) {
 		p->local = 1;
 		p->uid = credentials.uid;
@@ -57,6 +50,12 @@ static void peer_opened(struct wire_server *s, struct MHD_Connection *connection
 	p->last_done = monotonic_now();
 	peer_name(p, address ? address->client_addr : NULL);
 	pthread_mutex_lock(&s->lock);
+	if (!networks_enter(s->networks, &p->network, s->config.max_connections / 4 * 3)) {
+		pthread_mutex_unlock(&s->lock);
+		shutdown(p->fd, SHUT_RDWR);
+		free(p);
+		return;
+	}
 	p->next = s->peers;
 	p->link = &s->peers;
 	if (p->next)
@@ -76,6 +75,7 @@ static void peer_closed(struct wire_server *s, struct peer *p)
 	if (p->next)
 		p->next->link = p->link;
 	s->peer_count--;
+	networks_leave(s->networks, &p->network);
 	pthread_mutex_unlock(&s->lock);
 	free(p);
 }
@@ -175,6 +175,14 @@ static void log_line(void *context, const char *format, va_list arguments)
 	report(s->config.reporter, REPORT_DEBUG, "HTTP: %s", text);
 }
 
+/* Nothing that we serve has an escaped name, and what is signed is the name as it is sent: "/%00" is not "/". */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+	(void)context;
+	(void)connection;
+	return strlen(text);
+}
+
 static struct MHD_Daemon *start_daemon(struct wire_server *s, int fd, const struct wire_tls *tls)
 {
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
@@ -196,9 +204,8 @@ static struct MHD_Daemon *start_daemon(struct wire_server *s, int fd, const stru
 	return MHD_start_daemon(flags, 0, NULL, NULL, server_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_line, s,
 		MHD_OPTION_NOTIFY_COMPLETED, server_request_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
 		notify_connection, s, MHD_OPTION_CONNECTION_LIMIT, s->config.max_connections,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, s->config.max_connections / 4 * 3,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 /*
@@ -360,8 +367,11 @@ enum err wire_server_new(const struct wire_server_config *config, struct wire_se
 	s->started = s->clock->wall(s->clock);
 	s->metrics = metrics_new();
 	s->keys = sigv4_keys_new();
-	e = s->metrics && s->keys ? start_maintenance(s) : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
+	s->networks = networks_new();
+	e = s->metrics && s->keys && s->networks ? start_maintenance(s)
+						 : err_fail(ERR_NO_MEMORY, "no memory for a KMS server");
 	if (e != ERR_OK) {
+		networks_free(s->networks);
 		sigv4_keys_free(s->keys);
 		metrics_free(s->metrics);
 		free(s);
@@ -406,6 +416,7 @@ void wire_server_stop(struct wire_server *s)
 	assert(!s->peers);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
+	networks_free(s->networks);
 	sigv4_keys_free(s->keys);
 	metrics_free(s->metrics);
 	free(s);

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "kms/wire/server.h"
 #include "kms/wire/metrics.h"
+#include "kms/wire/networks.h"
 #include "kms/wire/sigv4_keys.h"
 #include "kms/wire/text.h"
 
@@ -39,6 +40,7 @@ struct wire_server {
 	struct sigv4_keys *keys;
 	uint64_t started;
 	size_t peer_count;
+	struct networks *networks; /* of the peers; under @lock */
 	size_t listening_count;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -56,6 +58,7 @@ struct peer {
 	int local; /* known by uid, not by signature */
 	uint32_t uid;
 	char address[64];
+	struct network network;
 	uint64_t last_done; /* monotonic: when it was opened or last completed a request; under the server's lock */
 };
 

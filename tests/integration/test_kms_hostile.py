@@ -4,10 +4,11 @@ import json
 import os
 import resource
 import sqlite3
+import subprocess
 import time
 
 import pytest
-from conftest import Service, is_sanitized
+from conftest import LIMIT, SIGNETFS, Service, is_sanitized
 from test_kms_wire import ask, connect, raw, read_answer, refusal, resident, sign, still_serves
 from test_mount_secrets import memory_of
 
@@ -37,6 +38,10 @@ def head(headers, more=""):
 def request(service, operation="ListKeys", body=b"{}"):
     """A whole signed request, as bytes."""
     return head(sign(service, body, target=f"TrentService.{operation}"), f"content-length: {len(body)}\r\n") + body
+
+
+def refusal_outside(answer):
+    return answer[0], json.loads(answer[2])["__type"]
 
 
 def records(service, operation):
@@ -77,6 +82,32 @@ def test_a_body_that_ends_in_two_places(service, name):
             pass
     assert records(service, "CreateKey") == before
     assert still_serves(service)
+
+
+@pytest.mark.parametrize("character", [0x01, 0x08, 0x0B, 0x0D, 0x1B, 0x1F, 0x7F])
+def test_control_characters_in_a_header(service, character):
+    """What another reader may take for an end, or a terminal for an order, is in no header."""
+    with connect(service) as s:
+        s.sendall(head(sign(service, b"{}"), f"content-length: 2\r\nuser-agent: a{chr(character)}X-B: c\r\n") + b"{}")
+        assert refusal(read_answer(s)) == MALFORMED
+    assert still_serves(service)
+
+
+@pytest.mark.parametrize("path", ["/%00", "/%2f", "//", "/.", "/%2e", "/;a", "/?a", "/?X-Amz-Signature=a", "/#", "*", "http://127.0.0.1/"])
+def test_paths_that_are_not_the_one(service, path):
+    """A signature is for the path "/", so there is no other way to write it."""
+    assert refusal_outside(raw(service, sign(service, b"{}"), b"{}", line=f"POST {path} HTTP/1.1")) == (404, "UnknownOperationException")
+
+
+@pytest.mark.parametrize("name", ["host", "x-amz-date", "x-amz-target", "authorization", "x-amz-content-sha256", "x-amz-security-token"])
+def test_a_header_that_is_there_twice(service, name):
+    """Whichever of two another reader would have chosen: what was signed was one."""
+    for order in (1, -1):
+        lines = [*sign(service, b"{}").items(), ("content-length", "2"), (name, "TrentService.CreateKey")][::order]
+        with connect(service) as s:
+            s.sendall(("POST / HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in lines) + "\r\n").encode() + b"{}")
+            status, kind = refusal(read_answer(s))
+        assert status == 400 and kind in ("InvalidSignatureException", "IncompleteSignatureException"), name
 
 
 @pytest.mark.parametrize("length", ["+2", "0x2", "2, 2", "-1", "2 2", "", "99999999999999999999999"])
@@ -237,3 +268,33 @@ def test_no_plaintext_stays_behind(service):
         time.sleep(0.1)
     assert found() == []
     assert any(b"TrentService" in block for _, block in memory_of(service.process.pid)), "the search sees memory"
+
+
+def test_the_trail_does_not_drive_a_terminal(service):
+    """Who calls says what it is called; control characters of Latin-1 are shown as they are to programs, and not to terminals."""
+    ask_as = dict(sign(service, b"{}"), **{"user-agent": "evil\u009b31m"})
+    assert raw(service, ask_as, b"{}")[0] == 200
+    piped = service.box.run("kms", "audit", "--json", "--operation", "ListKeys").stdout
+    assert "evil\u009b31m" in piped
+    shown = at_a_terminal(service.box, "kms", "audit", "--json", "--operation", "ListKeys")
+    assert "evil??31m" in shown and "\u009b" not in shown
+
+
+def at_a_terminal(box, *args):
+    ours, its = os.openpty()
+    try:
+        process = subprocess.Popen([SIGNETFS, *args], stdin=subprocess.DEVNULL, stdout=its, env=box.env, cwd=box.home)
+        os.close(its)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # EIO: its end is closed
+                break
+            if not part:
+                break
+            shown += part
+        assert process.wait(timeout=LIMIT) == 0
+        return shown.decode()
+    finally:
+        os.close(ours)

@@ -267,21 +267,21 @@ static void test_idle_connections_are_closed(void **state)
 	close(fd);
 }
 
-/* From @host, a name of this machine; -1 when nobody answers /healthz. */
-static int connect_from(const struct place *p, const char *host)
+/* From @host, a name of this machine; -1 when nobody answers the GET with 200. */
+static int connect_from(const struct place *p, const char *host, const char *path)
 {
-	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char answer[512];
+	char answer[512] = "", request[128];
 
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
 	inet_pton(AF_INET, host, &from.sin_addr);
 	inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
 	to.sin_port = htons((uint16_t)atoi(strrchr(p->tcp_address, ':') + 1));
 	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request) &&
-		recv(fd, answer, sizeof(answer), 0) > 0)
+		recv(fd, answer, sizeof(answer) - 1, 0) > 0 && !strncmp(answer, "HTTP/1.1 200 ", 13))
 		return fd;
 	close(fd);
 	return -1;
@@ -301,18 +301,46 @@ static void test_one_peer_does_not_shut_out_the_others(void **state)
 	snprintf(p->tcp_address, sizeof(p->tcp_address), "http://%s", l.address);
 	assert_int_equal(wire_server_listen(p->server, &l, NULL), ERR_OK);
 	for (int i = 0; i < 6; i++) {
-		greedy[i] = connect_from(p, "127.0.0.1");
+		greedy[i] = connect_from(p, "127.0.0.1", "/healthz");
 		assert_true(greedy[i] >= 0);
 	}
-	assert_int_equal(connect_from(p, "127.0.0.1"), -1);
+	assert_int_equal(connect_from(p, "127.0.0.1", "/healthz"), -1);
 	for (int i = 0; i < 2; i++) {
-		other[i] = connect_from(p, "127.0.0.2");
+		other[i] = connect_from(p, "127.0.0.2", "/healthz");
 		assert_true(other[i] >= 0);
 	}
 	for (int i = 0; i < 6; i++)
 		close(greedy[i]);
 	for (int i = 0; i < 2; i++)
 		close(other[i]);
+}
+
+/* On a socket of both families an IPv4 peer is who it is: near, for one, and one peer with itself. */
+static void test_ipv4_on_a_socket_of_both_families(void **state)
+{
+	struct place *p = *state;
+	struct wire_server_config config = {
+		.engine = p->engine, .clock = &p->clock.clock, .threads = 1, .max_connections = 8};
+	struct listener l;
+	int fd[6], other;
+
+	assert_int_equal(wire_server_new(&config, &p->server), ERR_OK);
+	if (listener_open("[::]:0", 0600, &l) != ERR_OK) {
+		print_message("SKIPPED: no IPv6 here\n");
+		skip();
+	}
+	snprintf(p->tcp_address, sizeof(p->tcp_address), "http://%s", l.address);
+	assert_int_equal(wire_server_listen(p->server, &l, NULL), ERR_OK);
+	for (int i = 0; i < 6; i++) {
+		fd[i] = connect_from(p, "127.0.0.1", "/metrics");
+		assert_true(fd[i] >= 0);
+	}
+	assert_int_equal(connect_from(p, "127.0.0.1", "/healthz"), -1);
+	other = connect_from(p, "127.0.0.2", "/healthz");
+	assert_true(other >= 0);
+	close(other);
+	for (int i = 0; i < 6; i++)
+		close(fd[i]);
 }
 
 /* The clock that a signature is checked against is the server's. */
@@ -374,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stalled_connections_are_closed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_idle_connections_are_closed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_peer_does_not_shut_out_the_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ipv4_on_a_socket_of_both_families, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stale_signature, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_listeners, set_up, tear_down),
 	};
