@@ -142,7 +142,9 @@ static int leaves_account(const struct decision *d)
 	return op != NULL && !(op->flags & OP_ACROSS);
 }
 
-enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret)
+/* @ret_in: what the documents said. */
+static enum err decide(struct call *call, const struct authorize_question *question, struct policy_inputs *ret_in,
+	enum policy_why *ret)
 {
 	const struct condition_scope scope = {call, question->action, question->key};
 	struct decision d = {.call = call, .question = question};
@@ -166,7 +168,15 @@ enum err authorize_decide(struct call *call, const struct authorize_question *qu
 		could_be_granted(why))
 		TRY(ask_grants(&d, &why));
 	*ret = policy_is_allowed(why) && leaves_account(&d) ? POLICY_NO_KEY_POLICY_ALLOWS : why;
+	*ret_in = d.in;
 	return ERR_OK;
+}
+
+enum err authorize_decide(struct call *call, const struct authorize_question *question, enum policy_why *ret)
+{
+	struct policy_inputs in;
+
+	return decide(call, question, &in, ret);
 }
 
 /* ---- The refusal ---- */
@@ -198,26 +208,32 @@ enum err authorize_unknown(const struct engine_caller *caller, const char *actio
 		caller->arn, full, resource);
 }
 
-/* What another account has, and what its aliases point to, is not for the caller to learn from a refusal. */
-static enum err refuse_across(const struct call *call, const struct authorize_question *question, enum policy_why why)
+/*
+ * What another account has, what it is like and what its aliases point to, is not for the caller to learn from a refusal: not from one by
+ * its own policies either, whose conditions ask of the key what they like. Only whom the key's side lets in is told more.
+ */
+static enum err refuse_across(const struct call *call, const struct authorize_question *question,
+	const struct policy_inputs *in, enum policy_why why)
 {
 	const char *resource = call->foreign_alias[0] != '\0' ? call->foreign_alias : question->resource;
+	int let_in = (in->resource & (POLICY_ALLOWS | POLICY_ALLOWS_SESSION | POLICY_ALLOWS_ACCOUNT)) != 0 || in->grant;
 
-	if (why == POLICY_NO_KEY_POLICY_ALLOWS || why == POLICY_DENIED_BY_KEY_POLICY)
+	if (!let_in || why == POLICY_NO_KEY_POLICY_ALLOWS || why == POLICY_DENIED_BY_KEY_POLICY)
 		return authorize_unknown(call->caller, question->action, resource);
 	return refuse(call->caller, question->action, resource, why);
 }
 
 enum err authorize_ask(struct call *call, const struct authorize_question *question)
 {
+	struct policy_inputs in;
 	enum policy_why why;
 
-	TRY(authorize_decide(call, question, &why));
+	TRY(decide(call, question, &in, &why));
 	/* What is granted needs no identity policy, across accounts neither. */
 	if (policy_is_allowed(why) || (question->granted != AUTHORIZE_NOT_GRANTED && why == POLICY_NO_IDENTITY_ALLOWS))
 		return ERR_OK;
 	if (question->key != NULL && strcmp(question->key->account, call->caller->account) != 0)
-		return refuse_across(call, question, why);
+		return refuse_across(call, question, &in, why);
 	return refuse(call->caller, question->action, question->resource, why);
 }
 
@@ -230,7 +246,6 @@ enum err authorize(struct call *call, const char *action, const struct store_key
 		names_key_arn(key, arn);
 		question.resource = arn;
 	}
-	TRY(grants_check_tokens(call));
 	return authorize_ask(call, &question);
 }
 

@@ -16,7 +16,7 @@ struct call;
 
 /**
  * May the caller of @call do "kms:@action" on @key (NULL: an operation about no key)? ERR_KMS_ACCESS_DENIED with AWS's wording: who,
- * what, on which key, and whether an explicit deny or a missing allow decided. ERR_KMS_INVALID_GRANT_TOKEN.
+ * what, on which key, and whether an explicit deny or a missing allow decided.
  */
 enum err authorize(struct call *call, const char *action, const struct store_key *key);
 

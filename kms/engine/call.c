@@ -10,6 +10,7 @@
 #include "kms/engine/audit.h"
 #include "kms/engine/audit_queue.h"
 #include "kms/engine/authorize.h"
+#include "kms/engine/grants.h"
 #include "kms/engine/operations.h"
 #include "kms/engine/prepare.h"
 #include "kms/engine/quota.h"
@@ -179,6 +180,8 @@ static enum err run(struct call *call, int attempt, int *ret_audited)
 	if (attempt == 0)
 		TRY(pay(call));
 	call->begun = 1;
+	/* Before any key is looked up: a bad token must not tell which keys there are. */
+	TRY(grants_check_tokens(call));
 	TRY(prepare_call(call));
 	if (!(call->op->flags & OP_CHANGES) && !locked)
 		return act(call);

@@ -56,7 +56,7 @@ static const struct operation table[] = {
 	{"ListResourceTags", op_list_resource_tags, shape_list_resource_tags, "KeyId", READ | ARN},
 	{"ListRetirableGrants", op_list_retirable_grants, shape_list_retirable_grants, NULL, READ},
 	{"PutKeyPolicy", op_put_key_policy, shape_put_key_policy, "KeyId", CHANGE | ARN},
-	{"ReEncrypt", op_re_encrypt, shape_re_encrypt, "DestinationKeyId", CRYPTO | OP_OWN_KEYS},
+	{"ReEncrypt", op_re_encrypt, shape_re_encrypt, NULL, CRYPTO | OP_OWN_KEYS},
 	{"ReplicateKey", op_replicate_key, shape_replicate_key, "KeyId", CHANGE | ARN},
 	{"RetireGrant", op_retire_grant, shape_retire_grant, NULL, CHANGE | ARN | OP_OWN_KEYS | ACROSS},
 	{"RevokeGrant", op_revoke_grant, shape_revoke_grant, "KeyId", CHANGE | ARN | ACROSS},

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "kms/base/io.h"
 #include "kms/base/json.h"
+#include "kms/engine/authorize.h"
 #include "kms/engine/blob.h"
 #include "kms/engine/context.h"
 #include "kms/engine/key_use.h"
@@ -116,6 +117,44 @@ static int is_asymmetric_algorithm(const char *name)
 	return name != NULL && strcmp(name, "SYMMETRIC_DEFAULT") != 0;
 }
 
+static int is_foreign(const struct call *call, const char *account)
+{
+	return strcmp(account, call->caller->account) != 0;
+}
+
+/* Another account's key is asked for before anything else, so that no other answer tells whether it is there. */
+static enum err check_foreign(struct call *call, const struct open_request *r)
+{
+	const char *named = call_string(call, r->key_member);
+	struct store_key key;
+	struct key_name name;
+
+	call->action = r->action;
+	if (named == NULL || names_parse(named, &name) != ERR_OK ||
+		(name.kind != NAME_KEY_ARN && name.kind != NAME_ALIAS_ARN) || !is_foreign(call, name.account))
+		return ERR_OK;
+	TRY(resolve_key(call, named, &key));
+	call_touch(call, &key);
+	return authorize(call, r->action, &key);
+}
+
+static enum err refuse_ciphertext(void)
+{
+	return err_fail(ERR_KMS_ACCESS_DENIED,
+		"The ciphertext refers to a customer master key that does not exist, does "
+		"not exist in this region, or you are not allowed to access.");
+}
+
+/* Who brings another account's ciphertext, and may not open it, learns nothing of the key. */
+static enum err use_blob_key(struct call *call, const struct open_request *r, const struct store_key *key)
+{
+	enum err e = call_use_key(call, key, r->action);
+
+	if (e == ERR_KMS_ACCESS_DENIED && call_string(call, r->key_member) == NULL && is_foreign(call, key->account))
+		return refuse_ciphertext();
+	return e;
+}
+
 /* The blob says which key it is under; naming a key in the request only asserts it. */
 static enum err find_blob_key(
 	struct call *call, const struct open_request *r, const struct blob_header *header, struct store_key *ret)
@@ -132,9 +171,7 @@ static enum err find_blob_key(
 	} else {
 		e = store_key_find(call->engine->store, call->region, header->key, &key);
 		if (e == ERR_NOT_FOUND || (e == ERR_OK && key.manager == KEY_MANAGER_SERVICE))
-			return err_fail(ERR_KMS_ACCESS_DENIED,
-				"The ciphertext refers to a customer master key that does not exist, does not exist in "
-				"this region, or you are not allowed to access.");
+			return refuse_ciphertext();
 		TRY(e);
 	}
 	*ret = key;
@@ -230,6 +267,7 @@ static enum err open_blob(struct call *call, const struct open_request *r, struc
 	enum err e;
 
 	TRY(key_use_no_recipient(call));
+	TRY(check_foreign(call, r));
 	TRY(ignores_ciphertext(call, &ignored));
 	if (ignored)
 		return named_key(call, r, NULL, o);
@@ -240,7 +278,7 @@ static enum err open_blob(struct call *call, const struct open_request *r, struc
 	if (e != ERR_OK)
 		return refuse_blob(call, r, e);
 	TRY(find_blob_key(call, r, &o->header, &o->key));
-	TRY(call_use_key(call, &o->key, r->action));
+	TRY(use_blob_key(call, r, &o->key));
 	TRY(key_use_check(call, &o->key, "ENCRYPT_DECRYPT", algorithm, NULL));
 	return open_with(call, r, &blob, o);
 }
@@ -274,6 +312,17 @@ static enum err put_materials(struct call *call, const struct opened *o, const s
 	return ERR_OK;
 }
 
+/* Another account's key that is not there is refused where one that is there would be: behind the source. */
+static enum err find_destination(struct call *call)
+{
+	enum err e;
+
+	call->action = "ReEncryptTo";
+	e = resolve_key(call, call_string(call, "DestinationKeyId"), &call->key);
+	call->has_key = e == ERR_OK;
+	return e == ERR_KMS_ACCESS_DENIED ? ERR_OK : e;
+}
+
 enum err op_re_encrypt(struct call *call)
 {
 	static const struct open_request from = {
@@ -281,10 +330,13 @@ enum err op_re_encrypt(struct call *call)
 	static const struct seal_request into = {"DestinationEncryptionContext", "DestinationEncryptionAlgorithm"};
 	struct opened o AUTO_OPENED = {.plaintext = {NULL, 0}};
 	struct pkey_bytes blob AUTO_PKEY_BYTES = {NULL, 0};
-	struct store_key to = call->key;
+	struct store_key to;
 	char source[ENGINE_ARN_SIZE];
 
+	TRY(find_destination(call));
 	TRY(open_blob(call, &from, &o));
+	call->action = "ReEncryptTo";
+	TRY(resolve_key(call, call_string(call, "DestinationKeyId"), &to));
 	TRY(call_use_key(call, &to, "ReEncryptTo"));
 	if (o.plaintext.p == NULL)
 		return key_use_check(

@@ -30,6 +30,11 @@ enum err resolve_alias_missing(const char *region, const char *account, const ch
 	return err_fail(ERR_KMS_NOT_FOUND, "Alias %s is not found.", arn);
 }
 
+static const char *action_of(const struct call *call)
+{
+	return call->action != NULL ? call->action : call->op->name;
+}
+
 static enum err missing(const struct call *call, const struct key_name *name, const char *account)
 {
 	char arn[ENGINE_ARN_SIZE];
@@ -37,7 +42,7 @@ static enum err missing(const struct call *call, const struct key_name *name, co
 	names_key_arn_of(call->region, account, name->id, name->multi_region, arn);
 	/* Another account must not learn which of our keys exist. */
 	if (strcmp(account, call->caller->account) != 0)
-		return authorize_unknown(call->caller, call->op->name, arn);
+		return authorize_unknown(call->caller, action_of(call), arn);
 	return err_fail(ERR_KMS_NOT_FOUND, "Key '%s' does not exist", arn);
 }
 
@@ -65,7 +70,7 @@ static enum err by_alias(struct call *call, const struct key_name *name, const c
 		strcmp(name->alias, NAMES_SERVICE_ALIAS) == 0)
 		return managed_key_create(call, ret);
 	if (e == ERR_NOT_FOUND && call->foreign_alias[0] != '\0')
-		return authorize_unknown(call->caller, call->op->name, call->foreign_alias);
+		return authorize_unknown(call->caller, action_of(call), call->foreign_alias);
 	if (e == ERR_NOT_FOUND)
 		return resolve_alias_missing(call->region, account, name->alias);
 	TRY(e);
@@ -77,6 +82,7 @@ enum err resolve_key(struct call *call, const char *text, struct store_key *ret)
 	const char *account = call->caller->account;
 	struct key_name name;
 
+	call->foreign_alias[0] = '\0';
 	if (names_parse(text, &name) != ERR_OK)
 		return invalid(call, text);
 	if (name.kind == NAME_KEY_ARN || name.kind == NAME_ALIAS_ARN) {
