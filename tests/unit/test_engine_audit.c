@@ -270,7 +270,7 @@ static void no_secret_enters_a_record(void **state)
 	keystore_fails(k, ERR_KMS_SERIALIZATION, NULL, "Encrypt",
 		"{'KeyId':1,'Plaintext':'" SECRET_TEXT "','EncryptionContext':'" SECRET_TEXT "'}");
 	keystore_fails(k, ERR_KMS_VALIDATION, NULL, "Encrypt", "{'Plaintext':'" SECRET_TEXT "'}");
-	keystore_fails(k, ERR_KMS_NOT_FOUND, NULL, "Encrypt",
+	keystore_fails(k, ERR_KMS_INVALID_GRANT_TOKEN, NULL, "Encrypt",
 		"{'KeyId':'x','GrantTokens':['grant-token-mark'],'Plaintext':'" SECRET_TEXT "'}");
 	keystore_fails(k, ERR_KMS_SERIALIZATION, NULL, "Encrypt", "{'KeyId':'x','Plaintext':['" SECRET_TEXT "']}");
 	keystore_fails(k, ERR_KMS_INVALID_CIPHERTEXT, NULL, "Decrypt", "{'CiphertextBlob':'" SECRET_TEXT "'}");
