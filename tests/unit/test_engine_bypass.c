@@ -128,7 +128,56 @@ static void a_tag_in_another_case(void **state)
 		"{'KeyId':'%s','Tags':[{'TagKey':'LEVEL','TagValue':'low'},{'TagKey':'Level','TagValue':'top'}]}", key);
 }
 
+/* A key of ReEncrypt's is one that no other operation has. */
+static void a_condition_of_another_operation(void **state)
+{
+	struct keystore *k = *state;
+	char key[64], arn[ENGINE_ARN_SIZE];
+
+	keystore_new_key(k, key, arn);
+	put_policy(k, key, TO_ALICE("Allow", "kms:*", "{'Bool':{'kms:ReEncryptOnSameKey':'true'}}"));
+	iam_become(k, "alice");
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "Encrypt", "{'KeyId':'%s','Plaintext':'aGk='}", key);
+}
+
+/* Who was deleted after it signed is nobody, not even one of all. */
+static void deleted_since_it_signed(void **state)
+{
+	struct keystore *k = *state;
+	char key[64], arn[ENGINE_ARN_SIZE];
+	struct engine_caller alice;
+
+	keystore_new_key(k, key, arn);
+	put_policy(k, key, "{'Effect':'Allow','Principal':'*','Action':'kms:DescribeKey','Resource':'*'}");
+	iam_become(k, "alice");
+	keystore_do(k, "DescribeKey", "{'KeyId':'%s'}", key);
+	alice = k->caller;
+	iam_become(k, "root");
+	assert_int_equal(engine_principal_delete(k->engine, "alice"), ERR_OK);
+	k->caller = alice;
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "DescribeKey", "{'KeyId':'%s'}", key);
+}
+
 /* ---- Grants ---- */
+
+/* A grant to an account is for whom its identity policies let, as a key policy's word for the account is. */
+static void a_grant_to_an_account(void **state)
+{
+	const struct engine_principal_spec spec = {.account = OTHER, .name = "bea"};
+	struct keystore *k = *state;
+	char key[64], arn[ENGINE_ARN_SIZE];
+	struct engine_principal bea;
+
+	keystore_new_key(k, key, arn);
+	assert_int_equal(engine_account_create(k->engine, OTHER, "other"), ERR_OK);
+	assert_int_equal(engine_principal_create(k->engine, &spec, &bea), ERR_OK);
+	keystore_do(k, "CreateGrant",
+		"{'KeyId':'%s','GranteePrincipal':'arn:aws:iam::" OTHER ":root','Operations':['DescribeKey']}", key);
+	iam_become(k, bea.arn);
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "DescribeKey", "{'KeyId':'%s'}", arn);
+	iam_attach(k, bea.arn, "look", "{'Effect':'Allow','Action':'kms:DescribeKey','Resource':'*'}");
+	keystore_do(k, "DescribeKey", "{'KeyId':'%s'}", arn);
+}
 
 static void create_grant(struct keystore *k, const char *key, char id[512], char token[512])
 {
@@ -278,6 +327,9 @@ int main(void)
 		TEST(an_arn_in_a_variable),
 		TEST(the_alias_beyond_the_fiftieth),
 		TEST(a_tag_in_another_case),
+		TEST(a_condition_of_another_operation),
+		TEST(deleted_since_it_signed),
+		TEST(a_grant_to_an_account),
 		TEST(retiring_tells_nothing_of_other_accounts),
 		TEST(a_grant_is_retired_in_its_region),
 		TEST(listing_retirable_grants_of_others),

@@ -200,6 +200,20 @@ static void grants_made_by_a_grant(void **state)
 	create(k, key,
 		"'GranteePrincipal':'" BOB
 		"','Operations':['Decrypt'],'Constraints':{'EncryptionContextEquals':{'a':'1'}}");
+	/* Of an equal context a subset is weaker. */
+	iam_become(k, "root");
+	keystore_new_key(k, key, arn);
+	create(k, key,
+		"'GranteePrincipal':'" ALICE "','Operations':['CreateGrant','Decrypt'],"
+		"'Constraints':{'EncryptionContextEquals':{'a':'1'}}");
+	iam_become(k, "alice");
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "CreateGrant",
+		"{'KeyId':'%s','GranteePrincipal':'" BOB
+		"','Operations':['Decrypt'],'Constraints':{'EncryptionContextSubset':{'a':'1'}}}",
+		key);
+	create(k, key,
+		"'GranteePrincipal':'" BOB
+		"','Operations':['Decrypt'],'Constraints':{'EncryptionContextEquals':{'a':'1'}}");
 }
 
 static void who_may_retire(void **state)

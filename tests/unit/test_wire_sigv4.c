@@ -186,11 +186,13 @@ static void test_remembered_keys_of_others(void **state)
 	struct sigv4_scope scope = scope_of("kms"), other[3] = {scope, scope, scope};
 	struct sigv4_keys *keys = sigv4_keys_new();
 	uint8_t derived[SHA256_SIZE], found[SHA256_SIZE];
+	char as_long[] = SECRET;
 	struct sigv4_claim claim;
 	struct received r;
 
 	(void)state;
 	assert_non_null(keys);
+	as_long[0] ^= 1;
 	other[0].date[7]++;
 	memcpy(other[1].region, "us-east-2", 10);
 	memcpy(other[2].service, "sts", 4);
@@ -205,6 +207,8 @@ static void test_remembered_keys_of_others(void **state)
 	receive(&r, GOOD);
 	assert_int_equal(sigv4_read_claim(&r.request, "kms", WALL, &claim), ERR_OK);
 	for (int round = 0; round < 3; round++) {
+		assert_int_equal(sigv4_verify(&r.request, &claim, SECRET, keys), ERR_OK);
+		assert_int_equal(sigv4_verify(&r.request, &claim, as_long, keys), ERR_KMS_SIGNATURE_MISMATCH);
 		assert_int_equal(sigv4_verify(&r.request, &claim, SECRET, keys), ERR_OK);
 		assert_int_equal(sigv4_verify(&r.request, &claim, SECRET "x", keys), ERR_KMS_SIGNATURE_MISMATCH);
 		assert_int_equal(sigv4_verify(&r.request, &claim, "", keys), ERR_KMS_SIGNATURE_MISMATCH);
