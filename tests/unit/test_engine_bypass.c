@@ -177,6 +177,11 @@ static void a_grant_to_an_account(void **state)
 	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "DescribeKey", "{'KeyId':'%s'}", arn);
 	iam_attach(k, bea.arn, "look", "{'Effect':'Allow','Action':'kms:DescribeKey','Resource':'*'}");
 	keystore_do(k, "DescribeKey", "{'KeyId':'%s'}", arn);
+	/* The key's own account is no exception. */
+	iam_become(k, "root");
+	keystore_do(k, "CreateGrant", "{'KeyId':'%s','GranteePrincipal':'" ROOT "','Operations':['DescribeKey']}", key);
+	iam_become(k, "alice");
+	keystore_fails(k, ERR_KMS_ACCESS_DENIED, NULL, "DescribeKey", "{'KeyId':'%s'}", key);
 }
 
 static void create_grant(struct keystore *k, const char *key, char id[512], char token[512])
