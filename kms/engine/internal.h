@@ -74,9 +74,10 @@ struct call {
 	const char *request_id;
 	char event_id[UUID_TEXT + 1]; /* of the audit record */
 
-	int begun;   /* it is a valid request within its quota: whatever comes of it is on the trail */
-	const char *action; /* what keys are looked up for, where that is not the operation's name: a half of ReEncrypt */
-	int has_key; /* the member that names a key was given and resolved into @key */
+	int begun; /* it is a valid request within its quota: whatever comes of it is on the trail */
+	const char
+		*action; /* what keys are looked up for, where that is not the operation's name: a half of ReEncrypt */
+	int has_key;     /* the member that names a key was given and resolved into @key */
 	struct store_key key;
 	char foreign_alias
 		[NAMES_ALIAS_ARN_SIZE]; /* by which a key of another account was named: refusals say no more */
