@@ -78,9 +78,11 @@ static enum err find(struct adapter *a, const char *path, struct way *w)
 {
 	enum err e;
 
+	nodes_exclude_makers(a->nodes);
 	nodes_share(a->nodes);
 	e = go(a, path, w);
 	nodes_done(a->nodes);
+	nodes_made(a->nodes);
 	if (e == ERR_OK && (w->count == 0 || !S_ISREG(w->nodes[w->count - 1]->type))) {
 		errno = ENOENT;
 		return err_system("it is no file any more");

@@ -190,9 +190,10 @@ static void init_locks(struct node_table *t)
 {
 	pthread_rwlockattr_t attr;
 
-	/* Writers first: a stream of lookups must not keep an unlink waiting. Nobody shares the names lock twice. */
+	/* Writers first: a stream of lookups must not keep an unlink waiting. Nobody shares one of the locks twice. */
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&t->making, &attr);
 	pthread_rwlock_init(&t->names_lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
 	pthread_mutex_init(&t->lock, NULL);
@@ -239,6 +240,7 @@ void node_table_free(struct node_table *t, void (*dispose)(void *context, struct
 	free(t->by_inode);
 	free(t->by_name);
 	pool_end(&t->pool);
+	pthread_rwlock_destroy(&t->making);
 	pthread_rwlock_destroy(&t->names_lock);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -255,6 +257,21 @@ size_t node_count(struct node_table *t)
 	size_t n = t->nodes;
 	pthread_mutex_unlock(&t->lock);
 	return n;
+}
+
+void nodes_make(struct node_table *t)
+{
+	pthread_rwlock_rdlock(&t->making);
+}
+
+void nodes_exclude_makers(struct node_table *t)
+{
+	pthread_rwlock_wrlock(&t->making);
+}
+
+void nodes_made(struct node_table *t)
+{
+	pthread_rwlock_unlock(&t->making);
 }
 
 void nodes_share(struct node_table *t)

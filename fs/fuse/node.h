@@ -121,6 +121,16 @@ void node_table_free(struct node_table *t, void (*dispose)(void *context, struct
 struct node *node_root(struct node_table *t);
 size_t node_count(struct node_table *t);
 
+/*
+ * The making lock, taken before the names lock. Shared while something is made and its node is not known yet. The kernel looks for
+ * nothing in a directory meanwhile; whoever else does, excludes makers, or takes a file without a header for one that was damaged,
+ * and gives it a second node.
+ */
+void nodes_make(struct node_table *t);
+void nodes_exclude_makers(struct node_table *t);
+/** Release it. */
+void nodes_made(struct node_table *t);
+
 /* The names lock. */
 void nodes_share(struct node_table *t);
 void nodes_exclude(struct node_table *t);

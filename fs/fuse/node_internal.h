@@ -9,7 +9,7 @@
 #include "fs/fuse/pool.h"
 
 struct node_table {
-	pthread_rwlock_t names_lock;
+	pthread_rwlock_t making, names_lock;
 	pthread_mutex_t lock; /* all below */
 	struct node *root;
 	struct node **by_inode;

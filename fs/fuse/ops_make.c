@@ -17,17 +17,29 @@ static enum err place_get(fuse_req_t req, fuse_ino_t parent, const char *name, s
 	struct adapter *a = adapter_of(req);
 
 	ret->parent = adapter_node(a, parent);
+	ret->dir = NULL;
 	TRY(adapter_dir(a, parent, &ret->dir));
 	ret->o = (struct vault_object){.dir = ret->dir, .name = name, .len = strlen(name), .pin = -1};
+	nodes_make(a->nodes);
 	return ERR_OK;
 }
 
+/* Its node is known by now, or it is not there. */
+static void place_done(struct adapter *a, struct place *p)
+{
+	if (!p->dir)
+		return;
+	nodes_made(a->nodes);
+	vault_dir_release(p->dir);
+}
+
 /* Anything but a regular file. */
-static void reply_made(fuse_req_t req, const struct place *p, const struct stat *st, enum err e)
+static void reply_made(fuse_req_t req, struct place *p, const struct stat *st, enum err e)
 {
 	struct adapter *a = adapter_of(req);
 	struct node *n = e == ERR_OK ? node_enter_made(a->nodes, p->parent, p->o.name, p->o.len, st) : NULL;
 
+	place_done(a, p);
 	if (e == ERR_OK && !n)
 		e = err_fail(ERR_NO_MEMORY, "out of memory");
 	if (e != ERR_OK) {
@@ -44,10 +56,8 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
-	if (e == ERR_OK) {
+	if (e == ERR_OK)
 		e = vault_mkdir(p.o, adapter_masked(req, p.parent, p.dir, mode), adapter_owner(req), &st);
-		vault_dir_release(p.dir);
-	}
 	reply_made(req, &p, &st, e);
 }
 
@@ -57,10 +67,8 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	struct stat st = {.st_mode = 0};
 
 	enum err e = place_get(req, parent, name, &p);
-	if (e == ERR_OK) {
+	if (e == ERR_OK)
 		e = vault_symlink(p.o, target, adapter_owner(req), &st);
-		vault_dir_release(p.dir);
-	}
 	reply_made(req, &p, &st, e);
 }
 
@@ -80,12 +88,12 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 			handle_object_done(&from);
 		}
 		nodes_done(a->nodes);
-		vault_dir_release(p.dir);
 	}
 	if (e == ERR_OK)
 		adapter_reply_entry(req, p.parent, name, &st);
 	else
 		adapter_fail(req, e);
+	place_done(a, &p);
 }
 
 /* ---- Regular files ---- */
@@ -143,8 +151,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		if (channel_creates_unnamed())
 			p.o = (struct vault_object){.dir = p.dir, .pin = -1};
 		e = create_file(req, &p, mode, &n, &st);
-		vault_dir_release(p.dir);
 	}
+	place_done(adapter_of(req), &p);
 	if (e != ERR_OK) {
 		adapter_fail(req, e);
 		return;
@@ -166,9 +174,9 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 			e = create_file(req, &p, mode, &n, &st);
 		else
 			e = vault_mknod(p.o, adapter_masked(req, p.parent, p.dir, mode), dev, adapter_owner(req), &st);
-		vault_dir_release(p.dir);
 	}
 	if (e == ERR_OK && n) {
+		place_done(adapter_of(req), &p);
 		struct fuse_entry_param entry = adapter_entry(adapter_of(req), n, &st);
 		fuse_reply_entry(req, &entry);
 		return;
