@@ -2,7 +2,7 @@
 #ifndef SIGNETFS_WIRE_SERVER_INTERNAL_H
 #define SIGNETFS_WIRE_SERVER_INTERNAL_H
 
-/* What server.c (daemons, connections, time) and server_request.c (one request) share. */
+/* What server.c (daemons, connections, time), server_request.c (one request) and server_watch.c (health, metrics) share. */
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -67,5 +67,9 @@ enum MHD_Result server_request(void *context, struct MHD_Connection *connection,
 	const char *version, const char *upload, size_t *upload_len, void **request);
 void server_request_completed(
 	void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode how);
+
+/** Answer GET /healthz; GET /metrics, for who may know. */
+enum MHD_Result server_health(struct MHD_Connection *connection);
+enum MHD_Result server_metrics(struct wire_server *s, struct MHD_Connection *connection);
 
 #endif

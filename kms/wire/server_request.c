@@ -143,47 +143,10 @@ static enum MHD_Result respond_outside(const struct exchange *x, unsigned status
 	return respond_exception(x, status, id, type, "message", "");
 }
 
-static enum MHD_Result respond_health(const struct exchange *x)
-{
-	struct MHD_Response *r = MHD_create_response_from_buffer(3, (void *)(uintptr_t) "ok\n", MHD_RESPMEM_PERSISTENT);
-	enum MHD_Result result;
-
-	if (!r)
-		return MHD_NO;
-	MHD_add_response_header(r, "Content-Type", "text/plain");
-	result = MHD_queue_response(x->connection, MHD_HTTP_OK, r);
-	MHD_destroy_response(r);
-	return result;
-}
-
 /* How busy the service is, and with what, is for those who run it: they are on this machine. */
 static int is_near(const struct peer *p)
 {
 	return p->local || !strncmp(p->address, "127.", 4) || !strcmp(p->address, "::1");
-}
-
-static enum MHD_Result respond_metrics(const struct exchange *x)
-{
-	struct wire_server *s = x->server;
-	struct metrics_now now = {.active = atomic_load(&s->active), .started = s->started};
-	struct text out AUTO_TEXT;
-	struct MHD_Response *r;
-	enum MHD_Result result;
-
-	pthread_mutex_lock(&s->lock);
-	now.connections = s->peer_count;
-	pthread_mutex_unlock(&s->lock);
-	text_init(&out, 256 * 1024);
-	metrics_write(s->metrics, &now, &out);
-	r = text_end(&out) == ERR_OK
-		    ? MHD_create_response_from_buffer(out.len, (void *)(uintptr_t)text_str(&out), MHD_RESPMEM_MUST_COPY)
-		    : NULL;
-	if (!r)
-		return MHD_NO;
-	MHD_add_response_header(r, "Content-Type", "text/plain; version=0.0.4");
-	result = MHD_queue_response(x->connection, MHD_HTTP_OK, r);
-	MHD_destroy_response(r);
-	return result;
 }
 
 /* ---- The request's parts ---- */
@@ -447,9 +410,9 @@ static enum MHD_Result answer(struct wire_server *s, struct MHD_Connection *conn
 
 	assert(x.peer);
 	if (!strcmp(url, "/healthz") && (!strcmp(method, "GET") || !strcmp(method, "HEAD")))
-		return respond_health(&x);
+		return server_health(connection);
 	if (!strcmp(url, "/metrics") && !strcmp(method, "GET") && is_near(x.peer))
-		return respond_metrics(&x);
+		return server_metrics(x.server, connection);
 	if (strcmp(url, "/") != 0 || strcmp(method, "POST") != 0 || has_query(connection))
 		return respond_outside(&x, MHD_HTTP_NOT_FOUND, "UnknownOperationException");
 	if (r->received > WIRE_BODY_MAX)
