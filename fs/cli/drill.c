@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fs/cli/cli.h"
+#include "fs/cli/drill_real.h"
 #include "fs/cli/rehearse.h"
 #include "fs/fuse/mount.h"
 #include "fs/vault/vault.h"
@@ -18,6 +19,7 @@ struct drill_request {
 	json_t *results; /* --json: one for each that was played */
 	size_t failed;
 	struct own_vault own;
+	struct drill_real real;
 	struct cli_settings settings; /* which KMS is that vault's */
 	const char *passed[OPTIONS_MAX];
 };
@@ -138,13 +140,13 @@ static int run(struct drill_request *q, const char *name)
 	return world_interrupted() ? rehearse_interrupted() : q->failed ? CLI_FAILED : CLI_DONE;
 }
 
-static int check(struct drill_request *q, const char *name)
+static int check(const struct drill_request *q, const char *name, const char *vault)
 {
 	if (strcmp(name, "all") != 0 && !drill_find(name))
 		return cli_wrong_usage("drill", "there is no drill \"%s\"; the names: signetfs drill list", name);
 	if (q->files < 10 || q->files > FILES_MAX)
 		return cli_wrong_usage("drill", "--files takes 10 to %d", FILES_MAX);
-	return -1;
+	return drill_real_check(&q->real, name, vault);
 }
 
 int cli_drill(int argc, char **argv)
@@ -156,6 +158,10 @@ int cli_drill(int argc, char **argv)
 		{"files", 0, CLI_NUMBER, &q.files, "NUMBER", "files in the scratch vault (50)"},
 		{"vault", 0, CLI_TEXT, &vault, "VAULT",
 			"play with what this vault of yours holds, too; it is only read, with the KMS that is set"},
+		{"for-real", 0, CLI_FLAG, &q.real.wanted, NULL,
+			"play it with VAULT itself and its key: rotation, migration, compromise; asks first"},
+		{"to", 0, CLI_TEXT, &q.real.to, "KEY", "for real: the key to move VAULT to"},
+		{"yes", 0, CLI_FLAG, &q.real.yes, NULL, "for real: do not ask"},
 		{"report", 0, CLI_TEXT, &q.report, "FILE",
 			"write a page of HTML; of all drills one each: FILE-NAME.html"},
 		{"json", 0, CLI_FLAG, &q.json, NULL, "print what happened as JSON"},
@@ -163,7 +169,7 @@ int cli_drill(int argc, char **argv)
 	};
 	const struct cli_usage usage = {"signetfs drill [OPTION]… NAME | all | list",
 		"Rehearse an event on a scratch vault and a scratch KMS, under load, and check what must hold. Nothing "
-		"of yours is changed.\nExit code 1 when something did not hold. `signetfs drill list` has the names.",
+		"of yours is changed, unless --for-real says so.\nExit code 1 when something did not hold. `signetfs drill list` has the names.",
 		1, 1, options, cli_settings_options(&q.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 
@@ -171,9 +177,11 @@ int cli_drill(int argc, char **argv)
 		return done;
 	if (!strcmp(argv[1], "list"))
 		return list_drills();
-	done = check(&q, argv[1]);
+	done = check(&q, argv[1], vault);
 	if (done < 0)
 		done = take_vault(&q, vault, &path);
+	if (done < 0)
+		done = drill_real_begin(&q.real, drill_find(argv[1]), &q.own);
 	if (done < 0)
 		done = rehearse_begin("a drill mounts its scratch vault");
 	if (done < 0)

@@ -1,90 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "fs/drill/drill.h"
-#include "fs/vault/vault.h"
-
-/* Less than what any content has as ciphertext: so it is never the header, which wrapping anew changes. */
-enum { TAIL = 32 };
-
-/* nftw() has no context. One drill at a time. */
-static struct {
-	const char *copy, *vault;
-	off_t header; /* the length of each file's */
-	uint64_t files, same;
-} comparing;
-
-/* The end of a file is ciphertext and tag of its last chunk: the same bytes are the same data key. */
-static int read_tail(const char *path, uint8_t out[TAIL])
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), ok;
-
-	if (fd < 0)
-		return 0;
-	ok = lseek(fd, -TAIL, SEEK_END) >= 0 && read(fd, out, TAIL) == TAIL;
-	close(fd);
-	return ok;
-}
-
-static int compare_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	uint8_t then[TAIL], now[TAIL];
-	char other[2 * WORLD_PATH];
-
-	/* Records of the vault itself are no file's content. */
-	if (type != FTW_F || st->st_size < comparing.header + TAIL || strstr(path, "/.signetfs/") ||
-		strncmp(path + ftw->base, "signetfs.", 9) == 0)
-		return 0;
-	snprintf(other, sizeof other, "%s%s", comparing.vault, path + strlen(comparing.copy));
-	/* A file that ends with a hole has no ciphertext there. */
-	if (read_tail(path, then) && then[0] == 0 && memcmp(then, then + 1, TAIL - 1) == 0)
-		return 0;
-	comparing.files++;
-	if (!read_tail(path, then) || !read_tail(other, now) || memcmp(then, now, TAIL) == 0)
-		comparing.same++;
-	return 0;
-}
-
-static enum err compare(const char *copy, const char *vault)
-{
-	struct descriptor d;
-
-	TRY(vault_read_descriptor(vault, &d));
-	comparing.header = (off_t)d.header_length;
-	comparing.copy = copy;
-	comparing.vault = vault;
-	comparing.files = comparing.same = 0;
-	return nftw(copy, compare_one, 16, FTW_PHYS) ? err_system("comparing %s and %s", copy, vault) : ERR_OK;
-}
+#include "fs/drill/tails.h"
 
 /* Wrapping anew is not enough, and the comparison would notice: shown first. */
 static enum err wrap_anew(struct stage *s, const struct scene *scene, const char *copy, const char *key)
 {
+	struct tails tails;
+
 	TRY(SCENE_REENCRYPT(s, scene, "--to", key));
 	story_event(s->record, REPORT_PLAIN, "Wrapped anew under another KMS key in the mount, contents untouched");
-	TRY(compare(copy, scene->vault));
-	story_check(s->record, comparing.files >= s->files && comparing.same == comparing.files,
+	TRY(tails_compare(copy, scene->vault, &tails));
+	story_check(s->record, tails.files >= s->files && tails.same == tails.files,
 		"Wrapping anew keeps the data keys: not enough after a compromise",
-		"%llu of %llu files have them still", (unsigned long long)comparing.same,
-		(unsigned long long)comparing.files);
+		"%llu of %llu files have them still", (unsigned long long)tails.same,
+		(unsigned long long)tails.files);
 	return ERR_OK;
 }
 
 static enum err write_anew(struct stage *s, const struct scene *scene, const char *copy, const char *key)
 {
+	struct tails tails;
+
 	story_phase(s->record, REPORT_CAUTION, "contents", "being written anew");
 	story_event(s->record, REPORT_CAUTION, "signetfs reencrypt --data");
 	TRY(SCENE_REENCRYPT(s, scene, "--data", "--to", key));
 	story_phase(s->record, REPORT_GOOD, "contents", "under new data keys");
 	story_event(s->record, REPORT_GOOD, "Everything is written anew; the mount went on");
-	TRY(compare(copy, scene->vault));
-	story_check(s->record, comparing.files >= s->files && comparing.same == 0,
-		"No file is left under an old data key", "%llu of %llu", (unsigned long long)comparing.same,
-		(unsigned long long)comparing.files);
+	TRY(tails_compare(copy, scene->vault, &tails));
+	story_check(s->record, tails.files >= s->files && tails.same == 0,
+		"No file is left under an old data key", "%llu of %llu", (unsigned long long)tails.same,
+		(unsigned long long)tails.files);
 	return ERR_OK;
 }
 

@@ -27,6 +27,9 @@ struct stage {
 struct drill {
 	const char *name, *summary;
 	enum err (*play)(struct stage *s);
+	/* With a vault of the person's own: what it does to that one, in words, and the play; or why there is none. */
+	enum err (*real)(struct stage *s);
+	const char *real_words;
 };
 
 /** NULL behind the last name. */

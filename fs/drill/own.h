@@ -3,7 +3,7 @@
 #define SIGNETFS_DRILL_OWN_H
 
 /*
- * A vault of the person's own in a drill: it is read, never written. `signetfs restore`, as the person and with their KMS, decrypts it
+ * A vault of the person's own in a drill: it is read, never written, unless it is played for real (real.h). `signetfs restore`, as the person and with their KMS, decrypts it
  * straight into the mounted scratch vault, and the drill plays with what it holds under scratch keys. Its KMS is asked for Decrypt alone.
  */
 
@@ -15,6 +15,9 @@ struct own_vault {
 	const char *vault;          /* NULL: none */
 	const char *const *options; /* for `signetfs restore`: which KMS; NULL behind the last */
 	int mounted;                /* others may be writing to it */
+	int for_real;               /* the event is played with the vault itself */
+	const char *key, *region;   /* for real: the ARN of the key it is under, and where that is */
+	const char *to;             /* for real: the key to move to; NULL: not said */
 };
 
 /** Before anything else: what its ciphertext is like. */

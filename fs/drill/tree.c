@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "fs/drill/world.h"
 #include "kms/base/io.h"
 #include "kms/base/kdf.h"
 
@@ -102,6 +103,11 @@ static enum err add_entry(const char *path, const struct stat *st)
 static int visit(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)ftw;
+	/* The look at a person's vault in the end is taken after an interruption, too. */
+	if (!digesting.whole && world_interrupted()) {
+		digesting.e = err_fail(ERR_INTERRUPTED, "interrupted");
+		return 1;
+	}
 	/* The tree's own root is where it was put: only what is in it counts. */
 	if (strcmp(path, digesting.root) == 0)
 		return 0;

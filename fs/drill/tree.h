@@ -12,7 +12,7 @@ struct tree_sum {
 	uint8_t digest[32];
 };
 
-/** @whole: times, sizes of directories and owners, too. */
+/** @whole: times, sizes of directories and owners, too. Without it ERR_INTERRUPTED after a signal. One at a time. */
 enum err tree_digest(const char *path, int whole, struct tree_sum *ret);
 int tree_same(const struct tree_sum *a, const struct tree_sum *b);
 

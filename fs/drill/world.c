@@ -141,14 +141,6 @@ enum err world_lines(
 	return run_lines(w, argv, each, context);
 }
 
-enum err world_run_as_person(struct world *w, const char *const *args)
-{
-	const char *argv[WORLD_ARGS];
-
-	with_program(w, args, argv);
-	return run_in(w, (const char *const *)environ, CHILD_AT_TERMINAL, argv, NULL, NULL);
-}
-
 enum err world_program(struct world *w, const char *const *args)
 {
 	return run_lines(w, args, NULL, NULL);
@@ -164,17 +156,34 @@ static void gather(void *context, const char *line)
 	*text = longer;
 }
 
-enum err world_run(struct world *w, char **ret_out, const char *const *args)
+/* Its output, when that is wanted and it ended well. */
+static enum err give_text(enum err e, char *text, char **ret_out)
 {
-	char *text = NULL;
-	enum err e = world_lines(w, ret_out ? gather : NULL, &text, args);
-
 	if (e != ERR_OK || !ret_out) {
 		free(text);
 		return e;
 	}
 	*ret_out = text ? text : strdup("");
-	return ERR_OK;
+	return *ret_out ? ERR_OK : err_fail(ERR_NO_MEMORY, "out of memory");
+}
+
+enum err world_run(struct world *w, char **ret_out, const char *const *args)
+{
+	char *text = NULL;
+	enum err e = world_lines(w, ret_out ? gather : NULL, &text, args);
+
+	return give_text(e, text, ret_out);
+}
+
+enum err world_run_as_person(struct world *w, char **ret_out, const char *const *args)
+{
+	const char *argv[WORLD_ARGS];
+	char *text = NULL;
+
+	with_program(w, args, argv);
+	enum err e = run_in(
+		w, (const char *const *)environ, CHILD_AT_TERMINAL, argv, ret_out ? gather : NULL, &text);
+	return give_text(e, text, ret_out);
 }
 
 enum err world_ask(struct world *w, json_t **ret, const char *const *args)
@@ -387,18 +396,39 @@ enum err world_make_key(struct world *w, const char *description, char ret_arn[W
 
 /* ---- Mounts ---- */
 
+static enum err make_point(const struct world *w, const char *name, char point[WORLD_PATH])
+{
+	if (w->mounts == WORLD_MOUNTS)
+		return err_fail(ERR_LIMIT, "more than %d mounts", WORLD_MOUNTS);
+	world_path(w, name, point);
+	return io_make_dirs(point, 0700);
+}
+
 enum err world_mount(
 	struct world *w, const char *endpoint, const char *vault, const char *name, char ret_point[WORLD_PATH])
 {
 	char point[WORLD_PATH];
 
-	if (w->mounts == WORLD_MOUNTS)
-		return err_fail(ERR_LIMIT, "more than %d mounts", WORLD_MOUNTS);
-	world_path(w, name, point);
-	TRY(io_make_dirs(point, 0700));
+	TRY(make_point(w, name, point));
 	TRY(WORLD_RUN(w, NULL, "mount", "--kms", endpoint, vault, point));
 	strcpy(w->mount[w->mounts++], point);
 	strcpy(ret_point, point);
+	return ERR_OK;
+}
+
+enum err world_mount_as_person(
+	struct world *w, const char *const *args, const char *name, char ret_point[WORLD_PATH])
+{
+	const char *all[WORLD_ARGS];
+	size_t n = 0;
+
+	TRY(make_point(w, name, ret_point));
+	while (*args && n < WORLD_ARGS - 2)
+		all[n++] = *args++;
+	all[n++] = ret_point;
+	all[n] = NULL;
+	TRY(world_run_as_person(w, NULL, all));
+	strcpy(w->mount[w->mounts++], ret_point);
 	return ERR_OK;
 }
 

@@ -57,8 +57,8 @@ int world_interrupted(void);
  */
 enum err world_run(struct world *w, char **ret_out, const char *const *args);
 #define WORLD_RUN(w, out, ...) world_run(w, out, (const char *const[]){__VA_ARGS__, NULL})
-/** With the person's own environment, configuration and terminal; what it prints is passed over. */
-enum err world_run_as_person(struct world *w, const char *const *args);
+/** As world_run(), with the person's own environment, configuration and terminal. */
+enum err world_run_as_person(struct world *w, char **ret_out, const char *const *args);
 /** What it prints is one JSON value. */
 enum err world_ask(struct world *w, json_t **ret, const char *const *args);
 #define WORLD_ASK(w, ret, ...) world_ask(w, ret, (const char *const[]){__VA_ARGS__, NULL})
@@ -80,6 +80,9 @@ enum err world_make_key(struct world *w, const char *description, char ret_arn[W
 /** Mount at the home's folder @name; @ret_point. @options for -o or NULL. */
 enum err world_mount(
 	struct world *w, const char *endpoint, const char *vault, const char *name, char ret_point[WORLD_PATH]);
+/** What @args (`mount … VAULT`) mount as the person, at the home's folder @name, which is put behind them. */
+enum err world_mount_as_person(
+	struct world *w, const char *const *args, const char *name, char ret_point[WORLD_PATH]);
 enum err world_umount(struct world *w, const char *point);
 enum err world_stats(struct world *w, const char *point, json_t **ret);
 
