@@ -169,7 +169,8 @@ int cli_drill(int argc, char **argv)
 	};
 	const struct cli_usage usage = {"signetfs drill [OPTION]… NAME | all | list",
 		"Rehearse an event on a scratch vault and a scratch KMS, under load, and check what must hold. Nothing "
-		"of yours is changed, unless --for-real says so.\nExit code 1 when something did not hold. `signetfs drill list` has the names.",
+		"of yours is changed, unless --for-real says so.\nExit code 1 when something did not hold. `signetfs "
+		"drill list` has the names.",
 		1, 1, options, cli_settings_options(&q.settings)};
 	int operands, done = cli_parse(&usage, argc, argv, &operands);
 

@@ -82,7 +82,8 @@ int drill_real_begin(struct drill_real *r, const struct drill *d, struct own_vau
 		return cli_error("%s is mounted: unmount it first (signetfs umount); nothing was changed", own->vault);
 	if (cli_is_customer_key(r->descriptor.endpoint))
 		return cli_error("%s is under a key file, not a key of a KMS: signetfs reencrypt moves it; "
-				 "nothing was changed", own->vault);
+				 "nothing was changed",
+			own->vault);
 	show(r, d, own);
 	return confirm(r, own);
 }

@@ -12,8 +12,7 @@ static enum err wrap_anew(struct stage *s, const struct scene *scene, const char
 	TRY(tails_compare(copy, scene->vault, &tails));
 	story_check(s->record, tails.files >= s->files && tails.same == tails.files,
 		"Wrapping anew keeps the data keys: not enough after a compromise",
-		"%llu of %llu files have them still", (unsigned long long)tails.same,
-		(unsigned long long)tails.files);
+		"%llu of %llu files have them still", (unsigned long long)tails.same, (unsigned long long)tails.files);
 	return ERR_OK;
 }
 
@@ -27,9 +26,8 @@ static enum err write_anew(struct stage *s, const struct scene *scene, const cha
 	story_phase(s->record, REPORT_GOOD, "contents", "under new data keys");
 	story_event(s->record, REPORT_GOOD, "Everything is written anew; the mount went on");
 	TRY(tails_compare(copy, scene->vault, &tails));
-	story_check(s->record, tails.files >= s->files && tails.same == 0,
-		"No file is left under an old data key", "%llu of %llu", (unsigned long long)tails.same,
-		(unsigned long long)tails.files);
+	story_check(s->record, tails.files >= s->files && tails.same == 0, "No file is left under an old data key",
+		"%llu of %llu", (unsigned long long)tails.same, (unsigned long long)tails.files);
 	return ERR_OK;
 }
 

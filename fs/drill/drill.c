@@ -6,20 +6,23 @@
 #include "fs/drill/real.h"
 
 const struct drill drills[] = {
-	{"rotation", "The KMS key is rotated under load: nothing breaks, new bucket keys use the new material.", play_rotation,
-		real_rotation,
-		"rotate its key in its KMS, once and for good (RotateKeyOnDemand; a KMS allows few of them for one key); "
+	{"rotation", "The KMS key is rotated under load: nothing breaks, new bucket keys use the new material.",
+		play_rotation, real_rotation,
+		"rotate its key in its KMS, once and for good (RotateKeyOnDemand; a KMS allows few of them for one "
+		"key); "
 		"make files in a folder of its own in the vault and remove it"},
 	{"migration",
 		"The mounted vault moves to a key of another account, region and KMS under load, and the old key is "
 		"disabled.",
 		play_migration, real_migration,
-		"move all of it to the key that --to names (signetfs reencrypt), under load; the old key stays enabled"},
+		"move all of it to the key that --to names (signetfs reencrypt), under load; the old key stays "
+		"enabled"},
 	{"revocation",
 		"The key is disabled, denied by policy, deleted with a waiting period: how long until reads fail, and "
 		"that they come back.",
 		play_revocation, NULL,
-		"killed in the middle, or cut off from the KMS, it would leave the key disabled, for every vault under it. "
+		"killed in the middle, or cut off from the KMS, it would leave the key disabled, for every vault under "
+		"it. "
 		"By hand: signetfs kms disable-key --key-id KEY, read until it is refused, signetfs kms enable-key "
 		"--key-id KEY"},
 	{"compromise",
@@ -32,8 +35,8 @@ const struct drill drills[] = {
 	{"outage", "The KMS goes away for a while: what works meanwhile, for how long, and that nothing is lost.",
 		play_outage, NULL,
 		"it kills a KMS of its own; yours others may need. By hand: stop its service, and start it again"},
-	{"restore", "The original is lost; a copy made with tar is restored and mounted by another account.", play_restore,
-		NULL, "it changes nothing of yours: --vault VAULT without --for-real is the real thing"},
+	{"restore", "The original is lost; a copy made with tar is restored and mounted by another account.",
+		play_restore, NULL, "it changes nothing of yours: --vault VAULT without --for-real is the real thing"},
 	{"crypto-erase", "The key is deleted when its waiting period is over: nothing can be read any more.",
 		play_crypto_erase, NULL,
 		"it would destroy the only key to your data. By hand, when you want that: signetfs keys VAULT, then "

@@ -91,8 +91,8 @@ static enum err find_target(struct stage *s, const char *to, char arn[WORLD_ARN]
 	const char *found = json_string_value(json_object_get(data, "Arn"));
 	const char *state = json_string_value(json_object_get(data, "KeyState"));
 	snprintf(arn, WORLD_ARN, "%s", found ? found : "");
-	story_check(s->record, found && state && strcmp(state, "Enabled") == 0, "The key to move to can be used", "%s: %s",
-		arn, state ? state : "no state");
+	story_check(s->record, found && state && strcmp(state, "Enabled") == 0, "The key to move to can be used",
+		"%s: %s", arn, state ? state : "no state");
 	return found && state && strcmp(state, "Enabled") == 0
 		       ? ERR_OK
 		       : err_fail(ERR_USAGE, "the key to move to is not enabled; nothing was changed");

@@ -181,8 +181,7 @@ enum err world_run_as_person(struct world *w, char **ret_out, const char *const 
 	char *text = NULL;
 
 	with_program(w, args, argv);
-	enum err e = run_in(
-		w, (const char *const *)environ, CHILD_AT_TERMINAL, argv, ret_out ? gather : NULL, &text);
+	enum err e = run_in(w, (const char *const *)environ, CHILD_AT_TERMINAL, argv, ret_out ? gather : NULL, &text);
 	return give_text(e, text, ret_out);
 }
 
@@ -416,8 +415,7 @@ enum err world_mount(
 	return ERR_OK;
 }
 
-enum err world_mount_as_person(
-	struct world *w, const char *const *args, const char *name, char ret_point[WORLD_PATH])
+enum err world_mount_as_person(struct world *w, const char *const *args, const char *name, char ret_point[WORLD_PATH])
 {
 	const char *all[WORLD_ARGS];
 	size_t n = 0;

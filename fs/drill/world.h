@@ -81,8 +81,7 @@ enum err world_make_key(struct world *w, const char *description, char ret_arn[W
 enum err world_mount(
 	struct world *w, const char *endpoint, const char *vault, const char *name, char ret_point[WORLD_PATH]);
 /** What @args (`mount … VAULT`) mount as the person, at the home's folder @name, which is put behind them. */
-enum err world_mount_as_person(
-	struct world *w, const char *const *args, const char *name, char ret_point[WORLD_PATH]);
+enum err world_mount_as_person(struct world *w, const char *const *args, const char *name, char ret_point[WORLD_PATH]);
 enum err world_umount(struct world *w, const char *point);
 enum err world_stats(struct world *w, const char *point, json_t **ret);
 
