@@ -34,7 +34,7 @@ _signetfs() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands kms)" -- "$word")
 	elif [[ ${command[*]} == "kms principal" ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_signetfs_commands kms principal)" -- "$word")
-	elif [[ ${command[0]} == drill && $word != -* && ! $previous =~ ^--(report|files|vault)$ ]]; then
+	elif [[ ${command[0]} == drill && $word != -* && ! $previous =~ ^--(report|files|vault|to)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "all list $(signetfs drill list 2>/dev/null | sed 's/ .*//')" -- "$word")
 	elif [[ ${command[0]} == bench && $word != -* && ! $previous =~ ^--(report|files|endpoint|key)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -W kms -- "$word")

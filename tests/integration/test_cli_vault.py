@@ -276,4 +276,5 @@ def test_completion(box):
     assert complete(box, "signetfs", "kms", "create-k") == ["create-key"]
     assert complete(box, "signetfs", "init", "--buck") == ["--bucket-key", "--bucket-lifetime", "--bucket-files"]
     assert complete(box, "signetfs", "init", "--names", "p") == ["plain"]
+    assert complete(box, "signetfs", "drill", "--vault", "v", "--for") == ["--for-real"]
     assert "--key-id" in complete(box, "signetfs", "kms", "encrypt", "--")

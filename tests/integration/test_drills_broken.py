@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from conftest import LIMIT, SIGNETFS, needs_fuse
 from test_drills import left_behind
+from test_drills_real import Own
 
 MUTANTS = os.path.join(os.path.dirname(SIGNETFS), "tests/mutants/signetfs")
 pytestmark = [needs_fuse, pytest.mark.skipif(not os.path.exists(MUTANTS), reason="make check builds the broken programs, and did not")]
@@ -42,6 +43,23 @@ def test_it_goes_red(box, mutant, drill, noticed):
     shutil.copy(MUTANTS, program)
     code, held, broken, result = play(box, program, drill)
     assert (code, held, broken - PERHAPS) == (1, False, noticed), result["checks"]
+
+
+@pytest.mark.parametrize("mutant, drill, noticed", [
+    ("rotate", "rotation", {"Files wrapped since then are under the new material", "The KMS lists the rotation"}),
+    ("move", "migration", {"No file is under another key"}),
+    ("data", "compromise", {"No file is left under an old data key"}),
+])
+def test_it_goes_red_for_real(box, mutant, drill, noticed):
+    own, program = Own(box), box.path(f"signetfs-{mutant}")
+    shutil.copy(MUTANTS, program)
+    to = ["--to", own.other] if drill == "migration" else []
+    done = subprocess.run([program, "drill", "--json", "--files", "10", "--vault", own.vault, "--for-real", "--yes", *to, drill],
+                          env=box.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=LIMIT)
+    result, = json.loads(done.stdout)
+    assert {c["what"] for c in result["checks"] if not c["held"]} == noticed and done.returncode == 1, result["checks"]
+    assert left_behind(box) == [] and own.contents_now() == own.before
 
 
 def test_a_backup_that_lost_a_file_is_noticed(box):
