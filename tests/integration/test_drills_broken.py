@@ -46,7 +46,6 @@ def test_it_goes_red(box, mutant, drill, noticed):
 
 
 @pytest.mark.parametrize("mutant, drill, noticed", [
-    ("rotate", "rotation", {"Files wrapped since then are under the new material", "The KMS lists the rotation"}),
     ("move", "migration", {"No file is under another key"}),
     ("data", "compromise", {"No file is left under an old data key"}),
 ])
