@@ -73,7 +73,8 @@ static enum err reencrypt(struct stage *s, const struct scene *scene, const char
 		story_event(s->record, REPORT_GOOD, "The vault is moved; the mount went on");
 	else
 		story_caution(s->record, "It may be moved in part; every file opens, under whichever key it is",
-			"leave both keys enabled; signetfs reencrypt --resume VAULT goes on");
+			"leave both keys enabled; signetfs reencrypt --resume VAULT goes on, or says that nothing had "
+			"begun");
 	story_phase(s->record, REPORT_GOOD, "vault", e == ERR_OK ? "moved" : NULL);
 	return e;
 }

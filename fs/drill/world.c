@@ -300,8 +300,12 @@ void world_close(struct world *w)
 			w->mounts--;
 		}
 	world_stop(w, SIGTERM);
-	/* FTW_MOUNT: what is still mounted, if anything, is not entered. */
-	if (w->root[0] && !w->beside)
+	/*
+	 * FTW_MOUNT: what is still mounted, if anything, is not entered. Nor may the person's vault be mounted while we are at it, by a
+	 * daemon that comes late: so its folder goes first, and where that cannot be, all of it stays.
+	 */
+	int held = w->own_point[0] && rmdir(w->own_point) && errno != ENOENT;
+	if (w->root[0] && !w->beside && !held)
 		nftw(w->root, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	w->root[0] = '\0';
 }
@@ -425,9 +429,10 @@ enum err world_mount_as_person(struct world *w, const char *const *args, const c
 		all[n++] = *args++;
 	all[n++] = ret_point;
 	all[n] = NULL;
-	TRY(world_run_as_person(w, NULL, all));
+	/* Known before it is mounted: given up in between, it may be all the same. */
+	strcpy(w->own_point, ret_point);
 	strcpy(w->mount[w->mounts++], ret_point);
-	return ERR_OK;
+	return world_run_as_person(w, NULL, all);
 }
 
 enum err world_umount(struct world *w, const char *point)

@@ -28,6 +28,7 @@ struct world {
 	const struct world *beside; /* shares this one's root */
 	char mount[WORLD_MOUNTS][WORLD_PATH];
 	size_t mounts;
+	char own_point[WORLD_PATH]; /* of the person's vault; "": none */
 	int closing;
 	char access_key[64], secret[144], region[32]; /* given to children; "": none */
 };
