@@ -145,7 +145,7 @@ static enum err renew(struct stage *s, const struct scene *scene)
 
 static enum err play(struct stage *s, enum err (*event)(struct stage *s, const struct scene *scene))
 {
-	struct scene scene;
+	struct scene scene = {.key = ""};
 
 	TRY(real_begin(s, &scene));
 	enum err e = event(s, &scene);

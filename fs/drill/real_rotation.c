@@ -146,7 +146,7 @@ enum err real_rotation(struct stage *s)
 {
 	struct state before = {.keys = NULL};
 	char folder[WORLD_PATH];
-	struct scene scene;
+	struct scene scene = {.key = ""};
 
 	TRY(real_begin(s, &scene));
 	snprintf(folder, sizeof folder, "%.*s/signetfs-drill-XXXXXX", WORLD_PATH - 32, scene.point);
